@@ -1,0 +1,258 @@
+/* The shared segment: attach, add, read. One memory file of fixed size, mapped by all processes.
+ *
+ * Each cell has one writer: the process that owns its scope (stats.def), and for a worker slot
+ * whose worker is dead the master. Counters belong to the slot, not to the process, so they survive
+ * crashes and reloads. Readers take a consistent copy of a slot with board_read_slot. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/address.h"
+#include "common/defs.h"
+
+struct fault;
+
+#define BOARD_SLOTS	 1024 /* workers at most */
+#define BOARD_LISTENERS	 256  /* listener names at most in the life of a master */
+#define BOARD_NAME_MAX	 32
+#define BOARD_FRAMES_MAX 32
+#define BOARD_EVENTS	 1024
+
+enum stat_scope {
+	STAT_SCOPE_WORKER,
+	STAT_SCOPE_LISTENER,
+	STAT_SCOPE_CLOSE,
+	STAT_SCOPE_QUEUE,
+	STAT_SCOPE_MASTER
+};
+enum stat_kind { STAT_COUNTER, STAT_GAUGE };
+enum stat_unit {
+	STAT_NUMBER,
+	STAT_EVENTS,
+	STAT_CONNECTIONS,
+	STAT_SEGMENTS,
+	STAT_BYTES,
+	STAT_LINES,
+	STAT_SECONDS
+};
+
+struct stat_row {
+	enum stat_scope scope;
+	const char *name;
+	enum stat_kind kind;
+	enum stat_unit unit;
+	unsigned number;
+	const char *help;
+};
+/* STAT_WORKER_open, STAT_LISTENER_accepted, STAT_QUEUE_depth, STAT_MASTER_reloads: indices within
+ * their scope. CLOSE_idle … and CLOSE_COUNT likewise. */
+enum stat_worker_index {
+#define STAT(scope, name, ...)	    STAT_IN_WORKER_##scope(name)
+#define STAT_IN_WORKER_WORKER(name) STAT_WORKER_##name,
+#define STAT_IN_WORKER_LISTENER(name)
+#define STAT_IN_WORKER_CLOSE(name)
+#define STAT_IN_WORKER_QUEUE(name)
+#define STAT_IN_WORKER_MASTER(name)
+#include "common/stats.def"
+#undef STAT
+	STAT_WORKER_COUNT
+};
+enum stat_listener_index {
+#define STAT(scope, name, ...) STAT_IN_LISTENER_##scope(name)
+#define STAT_IN_LISTENER_WORKER(name)
+#define STAT_IN_LISTENER_LISTENER(name) STAT_LISTENER_##name,
+#define STAT_IN_LISTENER_CLOSE(name)
+#define STAT_IN_LISTENER_QUEUE(name)
+#define STAT_IN_LISTENER_MASTER(name)
+#include "common/stats.def"
+#undef STAT
+	STAT_LISTENER_COUNT
+};
+enum close_reason {
+#define STAT(scope, name, ...) STAT_IN_CLOSE_##scope(name)
+#define STAT_IN_CLOSE_WORKER(name)
+#define STAT_IN_CLOSE_LISTENER(name)
+#define STAT_IN_CLOSE_CLOSE(name) CLOSE_##name,
+#define STAT_IN_CLOSE_QUEUE(name)
+#define STAT_IN_CLOSE_MASTER(name)
+#include "common/stats.def"
+#undef STAT
+	CLOSE_COUNT
+};
+enum stat_queue_index {
+#define STAT(scope, name, ...) STAT_IN_QUEUE_##scope(name)
+#define STAT_IN_QUEUE_WORKER(name)
+#define STAT_IN_QUEUE_LISTENER(name)
+#define STAT_IN_QUEUE_CLOSE(name)
+#define STAT_IN_QUEUE_QUEUE(name) STAT_QUEUE_##name,
+#define STAT_IN_QUEUE_MASTER(name)
+#include "common/stats.def"
+#undef STAT
+	STAT_QUEUE_COUNT
+};
+enum stat_master_index {
+#define STAT(scope, name, ...) STAT_IN_MASTER_##scope(name)
+#define STAT_IN_MASTER_WORKER(name)
+#define STAT_IN_MASTER_LISTENER(name)
+#define STAT_IN_MASTER_CLOSE(name)
+#define STAT_IN_MASTER_QUEUE(name)
+#define STAT_IN_MASTER_MASTER(name) STAT_MASTER_##name,
+#include "common/stats.def"
+#undef STAT
+	STAT_MASTER_COUNT
+};
+
+/** Every row in the order of stats.def. */
+extern const struct stat_row stat_rows[];
+extern const size_t stat_row_count;
+/** The row of one cell: index is the enum value of that scope. */
+const struct stat_row *stat_row_of(enum stat_scope scope, size_t index);
+/** "idle", "lost_in_crash" … */
+const char *close_reason_name(enum close_reason reason);
+
+typedef _Atomic uint64_t board_cell;
+
+/* What a worker was doing when it died, written by its own fatal-signal handler. */
+struct board_crash {
+	_Atomic uint32_t is_written;
+	int32_t signal;
+	uint64_t fault_address;
+	int32_t listener; /* board index, -1: none at hand */
+	union peer peer;
+	uint32_t frame_count;
+	char frames[BOARD_FRAMES_MAX][96]; /* "conn_read+0x1f (acceptd+0x1234)" */
+};
+
+enum board_worker_state {   /* as the worker says of itself */
+	BOARD_WORKER_EMPTY, /* nobody in the slot */
+	BOARD_WORKER_STARTING,
+	BOARD_WORKER_SERVING,
+	BOARD_WORKER_DRAINING,
+};
+enum board_pause { /* why a worker does not accept now; bits */
+	BOARD_PAUSE_BALANCE = 1,
+	BOARD_PAUSE_LIMIT = 2,
+	BOARD_PAUSE_DESCRIPTORS = 4,
+};
+
+struct board_listener_cells {
+	board_cell stats[STAT_LISTENER_COUNT];
+	board_cell closed[CLOSE_COUNT];
+};
+
+/* One worker slot; page-aligned so that a worker can map nothing but its own for writing. */
+struct board_slot {
+	_Alignas(4096) _Atomic uint32_t sequence; /* odd while the writer is in the middle */
+	_Atomic uint32_t state;			  /* enum board_worker_state */
+	_Atomic uint32_t pause;			  /* enum board_pause bits, any listener */
+	_Atomic int32_t pid;
+	_Atomic uint64_t generation; /* configuration this worker works under */
+	_Atomic int64_t
+		progress_ms; /* monotonic stamp of the last turn: the watchdog's proof of life */
+	board_cell stats[STAT_WORKER_COUNT];
+	struct board_crash crash;
+	struct board_listener_cells listeners[BOARD_LISTENERS];
+};
+
+struct board_listener_head { /* written by the master when a listener is opened */
+	char name[BOARD_NAME_MAX];
+	_Atomic uint32_t is_used;
+	board_cell queue[STAT_QUEUE_COUNT];
+};
+
+struct board_event {
+	_Atomic uint64_t number; /* 1, 2, …; 0 while being written */
+	int64_t wall_ms;
+	int32_t level; /* enum log_level */
+	char text[500];
+};
+
+struct board_master {
+	uint32_t magic, version;
+	uint64_t layout; /* hash of the rows and sizes: another build's board is refused */
+	uint64_t size;
+	_Atomic uint32_t slots_used; /* highest slot ever used + 1 */
+	board_cell stats[STAT_MASTER_COUNT];
+	struct board_listener_head listeners[BOARD_LISTENERS];
+	_Atomic uint64_t last_event;
+	struct board_event events[BOARD_EVENTS];
+};
+
+struct board {
+	const struct board_master *master; /* read only, but for the master */
+	struct board_slot *slots;      /* read only but for the owner's own slot and the master */
+	struct board_master *writable; /* NULL but in the master */
+	size_t mapped_bytes;
+};
+
+/** Make the segment and map it writable (the master, once in its life).
+ *  @param fd  the memory file, sealed against resizing, to be sent to children; the caller closes
+ */
+int board_create(struct board *board, int *fd, struct fault *why) MUST_CHECK;
+/** Map it as a reader; with `slot` >= 0 that one slot is writable (a worker). The descriptor can be
+ *  closed afterwards. @return 0; -EPROTO when it is another build's board */
+int board_attach(struct board *board, int fd, int slot, struct fault *why) MUST_CHECK;
+void board_detach(struct board *board);
+
+/** The row index of a listener name: the one it had before, or a new one. Master only.
+ *  @return index, or -ENOSPC after BOARD_LISTENERS different names */
+int board_listener_index(struct board *board, const char *name) MUST_CHECK;
+
+/* Cells have one writer, so a plain load and store is enough: no locked instruction. */
+static inline void
+stat_add(board_cell *cell, uint64_t amount)
+{
+	atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + amount,
+		memory_order_relaxed);
+}
+static inline void
+stat_set(board_cell *cell, uint64_t value)
+{
+	atomic_store_explicit(cell, value, memory_order_relaxed);
+}
+static inline uint64_t
+stat_get(const board_cell *cell)
+{
+	return atomic_load_explicit((board_cell *)cell, memory_order_relaxed);
+}
+
+/** Around updates of several cells of a slot that belong together (accepted and open). */
+static inline void
+board_write_begin(struct board_slot *slot)
+{
+	atomic_store_explicit(&slot->sequence,
+		atomic_load_explicit(&slot->sequence, memory_order_relaxed) + 1,
+		memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+}
+static inline void
+board_write_end(struct board_slot *slot)
+{
+	atomic_store_explicit(&slot->sequence,
+		atomic_load_explicit(&slot->sequence, memory_order_relaxed) + 1,
+		memory_order_release);
+}
+
+/** A consistent copy of one listener's cells in one slot (a torn copy is retried; after 1000 tries,
+ *  as for a worker stopped in the middle, the last copy is taken). */
+struct board_listener_copy {
+	uint64_t stats[STAT_LISTENER_COUNT];
+	uint64_t closed[CLOSE_COUNT];
+};
+void board_read_listener(
+	const struct board *board, int slot, int listener, struct board_listener_copy *copy);
+/** Sum over all slots ever used. */
+void board_sum_listener(const struct board *board, int listener, struct board_listener_copy *sum);
+
+/** Take a dead worker's slot back: what it had open becomes closed[lost_in_crash], gauges become 0.
+ *  Master only, after waitpid. @return how many connections were lost */
+uint64_t board_bury_slot(struct board *board, int slot);
+
+/** Append an event to the ring. Master only. */
+void board_add_event(struct board *board, int level, const char *text);
+/** Copy event `number`. @return 0, or -ENOENT when it was overwritten or is not there yet */
+int board_read_event(const struct board *board, uint64_t number, struct board_event *event);

@@ -1,0 +1,141 @@
+/* One loaded, validated, immutable configuration. The rows are in config_schema.c. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/address.h"
+#include "common/defs.h"
+
+struct fault;
+
+#define CONFIG_WORKERS_AUTO   0
+#define CONFIG_SOMAXCONN_AUTO (-1)
+#define CONFIG_SOMAXCONN_KEEP (-2)
+#define CONFIG_NONE	      0 /* "none" for durations and connection limits */
+
+#define CONFIG_LISTENERS_MAX 256
+#define CONFIG_ADDRESSES_MAX 16 /* of one listener */
+
+/* Values are indices into the schema's choices. */
+enum config_on_limit { ON_LIMIT_WAIT, ON_LIMIT_REFUSE };
+enum config_log_level {
+	CONFIG_LOG_ERROR,
+	CONFIG_LOG_WARNING,
+	CONFIG_LOG_NOTICE,
+	CONFIG_LOG_INFO,
+	CONFIG_LOG_DEBUG
+};
+enum config_protocol {
+#define PROTOCOL(name, help) PROTOCOL_##name,
+#include "common/protocols.def"
+#undef PROTOCOL
+	PROTOCOL_COUNT
+};
+
+/* Where a value came from, for messages, -T and reload. */
+struct config_origin {
+	const char *file; /* NULL: the default */
+	int line;
+};
+
+struct address_list {
+	struct address *items;
+	size_t count;
+};
+
+struct listener_config {
+	char *name; /* unique, [a-zA-Z_][a-zA-Z0-9_-]*, at most 31 */
+	struct address_list addresses;
+	int protocol; /* enum config_protocol */
+	int64_t backlog;
+	int64_t max_connections; /* CONFIG_NONE: only the global one */
+	int on_limit;		 /* enum config_on_limit */
+	int64_t idle_timeout_ms;
+	int64_t write_timeout_ms;  /* no progress of pending output for so long */
+	int64_t lifetime_ms;	   /* absolute; CONFIG_NONE */
+	int64_t max_pending_bytes; /* output queued for one connection before reading stops */
+	bool no_delay;
+	int64_t user_timeout_ms; /* CONFIG_NONE */
+	int64_t unix_mode;
+	struct {
+		int64_t idle_ms; /* CONFIG_NONE: no keepalive */
+		int64_t interval_ms;
+		int64_t probes;
+	} keepalive;
+	struct config_origin origin; /* where the listener's group stands */
+};
+
+struct config {
+	int64_t workers; /* CONFIG_WORKERS_AUTO or 1..1024 */
+	bool cpu_pinning;
+	char *user;
+	char *group;	/* "" : the user's own */
+	char *pid_file; /* "" : none */
+	char *log;
+	int log_level; /* enum config_log_level */
+	int64_t drain_timeout_ms;
+	int64_t hang_timeout_ms;
+	int64_t max_connections;
+	bool strict; /* a limit of the machine that cuts the configuration is an error */
+	struct {
+		int64_t somaxconn; /* CONFIG_SOMAXCONN_*, or a number */
+	} kernel;
+	struct listener_config *listeners;
+	size_t listener_count;
+
+	char *path;			/* of the main file, absolute */
+	struct config_private *private; /* origins, file names, libconfig's tree */
+};
+
+/* What was found wrong: all of it in one run, at most 20, each a complete line
+ * "file:line: error: path: what; allowed …; got …" with an optional hint. */
+enum finding_kind { FINDING_FILE, FINDING_WORLD, FINDING_WARNING };
+struct finding {
+	enum finding_kind kind;
+	char text[1024];
+};
+#define FINDINGS_MAX 20
+struct findings {
+	struct finding items[FINDINGS_MAX];
+	size_t count;
+	size_t not_shown; /* beyond FINDINGS_MAX */
+	size_t errors;	  /* of the file */
+	size_t world_errors;
+	size_t warnings;
+};
+
+/** Add one line. @param origin  may be NULL (no "file:line: ") */
+void findings_add(struct findings *findings, enum finding_kind kind,
+	const struct config_origin *origin, const char *format, ...) PRINTF_LIKE(4, 5);
+/** Print every line, then "and N more" if some were not kept. */
+void findings_print(const struct findings *findings, FILE *stream);
+
+/** Read a file with its includes and validate it against the rows and against itself
+ * (contradictions, duplicates, overlaps). Pure of the world: nothing is bound, looked up or
+ * changed. Refuses a file, include or parent directory that others may write (owner root or us).
+ *  @param path     main file
+ *  @param findings added to
+ *  @return 0 and *config, to be freed with config_free; -EINVAL when there are errors */
+int config_load(const char *path, struct config **config, struct findings *findings) MUST_CHECK;
+/** The same from text that config_dump wrote (a sealed memfd in a child). */
+int config_load_text(const char *text, const char *path, struct config **config,
+	struct findings *findings) MUST_CHECK;
+void config_free(struct config **config);
+
+/** The whole effective configuration with the origin of each value as a comment; is itself a valid
+ *  configuration, and dump, load, dump is identical but for the comments when `with_origins`. */
+int config_dump(const struct config *config, FILE *stream, bool with_origins) MUST_CHECK;
+/** The dump without origins as a new string that the caller frees. */
+int config_dump_text(const struct config *config, char **text, size_t *len) MUST_CHECK;
+
+/** Where an option of the server or of one listener (index, or -1) was set. */
+struct config_origin config_origin_of(const struct config *config, int listener, const char *path);
+/** Listener by name, or NULL. */
+const struct listener_config *config_listener(const struct config *config, const char *name);
+/** Write the names of the changed options between two configurations whose effect is `effect`, as
+ *  "cpu_pinning, hang_timeout", into buffer. @return how many there are */
+size_t config_changed(
+	const struct config *was, const struct config *is, int effect, char *buffer, size_t size);

@@ -1,0 +1,30 @@
+/* All that a child receives, and the entry points of the roles. A child is the master's own binary,
+ * executed anew: its argv[0] is its title, its environment one variable that names role, slot and
+ * channel, its only descriptors the standard ones and the channel. Everything else comes through
+ * the channel. */
+#pragma once
+
+#include "common/defs.h"
+
+enum inherit_role { ROLE_MASTER, ROLE_WORKER };
+
+struct inherit {
+	enum inherit_role role;
+	int slot;
+	int channel;
+};
+
+/** What we were started as; ROLE_MASTER without the variable.
+ *  @return 0, or -EINVAL when the variable is damaged */
+int inherit_read(struct inherit *inherit) MUST_CHECK;
+/** Fill argv and environment for execveat: pointers into `space`. */
+struct inherit_space {
+	char title[64];
+	char variable[64];
+	char *argv[2];
+	char *environment[8]; /* the variable, TZ and what sanitizers need, from the master's own */
+};
+void inherit_write(const struct inherit *inherit, struct inherit_space *space);
+
+/** Life of a worker from exec to exit; returns the exit status. In worker/worker.c. */
+int worker_main(const struct inherit *inherit);

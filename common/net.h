@@ -1,0 +1,74 @@
+/* Socket calls: listen, accept, options, what TCP_INFO says. Never logs, never blocks. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/address.h"
+
+struct fault;
+
+/** What every accepted socket inherits from its listener (measured: keepalive, user timeout and
+ *  no-delay are inherited, so a client costs no setsockopt of its own). */
+struct net_options {
+	int64_t backlog;
+	bool no_delay;
+	int64_t keepalive_idle_ms; /* 0: no keepalive; whole seconds reach the kernel, rounded up */
+	int64_t keepalive_interval_ms;
+	int64_t keepalive_probes;
+	int64_t user_timeout_ms; /* TCP_USER_TIMEOUT; 0: off. Also ends live peers that do not read
+				  */
+	mode_t unix_mode;	 /* permissions of a unix socket's path */
+};
+
+/** Bind and listen. Non-blocking, close-on-exec, SO_REUSEADDR, never SO_REUSEPORT.
+ *  A unix socket that nobody listens on is removed first; one in use is -EADDRINUSE.
+ *  @return a descriptor the caller closes, or negative errno with the sentence without its subject,
+ *          as "cannot bind 0.0.0.0:80: Permission denied".
+ *          Ordinary: -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -EAFNOSUPPORT. */
+int net_listen(const struct address *address, const struct net_options *options,
+	struct fault *why) MUST_CHECK;
+/** Apply changed options and backlog to a live listener; listen(2) again changes the limit at once,
+ *  both ways, and loses no queued client (measured). @return 0 or negative errno */
+int net_listener_apply(int fd, const struct net_options *options, struct fault *why) MUST_CHECK;
+
+struct net_queue {
+	uint32_t depth;		   /* completed connections that wait for accept */
+	uint32_t limit;		   /* effective backlog; full is depth > limit */
+	uint32_t dropped_segments; /* sk_drops, wraps at 2^32; segments, not clients */
+	bool is_listening; /* false after somebody's shutdown(2): heal with net_listener_apply */
+};
+/** Two getsockopt calls, about 0.5 us (TCP_INFO, SO_MEMINFO). For a unix socket depth is 0 and
+ *  limit the one asked for: Linux does not tell. @return 0 or negative errno */
+int net_listener_sample(int fd, struct net_queue *queue) MUST_CHECK;
+/** Queue depth alone, 0.26 us; 0 when unknown. */
+uint32_t net_listener_depth(int fd);
+/** Drop new SYNs unseen (a socket filter), while clients whose handshake is done or under way still
+ * get in: the first half of closing a listener without losing anybody. Dropped clients try again in
+ * a second and then meet whoever listens by then, or are refused. `net_listener_let_in` takes it
+ * back. */
+int net_listener_shut_out(int fd) MUST_CHECK;
+int net_listener_let_in(int fd) MUST_CHECK;
+
+/** accept4 with SOCK_NONBLOCK|SOCK_CLOEXEC; the address comes from the call itself because
+ *  getpeername fails on a client that was reset while queued.
+ *  @return descriptor or negative errno; accept(2): every errno is temporary */
+int net_accept(int listener, union peer *peer);
+
+struct net_accepted {
+	uint32_t queue_wait_ms; /* tcpi_last_data_sent right after accept: +-1 jiffy, mean unbiased
+				 */
+	bool is_gone;		/* reset while queued */
+};
+/** To be called before the first write. @return 0 or negative errno (not TCP: -EOPNOTSUPP) */
+int net_accepted_info(int fd, struct net_accepted *info) MUST_CHECK;
+
+/** Make the close a reset: SO_LINGER{1,0}. */
+void net_reset_on_close(int fd);
+/** The pending error of a socket, positive errno, 0 if none. */
+int net_socket_error(int fd);
+/** Who listens on a port of this network namespace, as "pid 812 (nginx)", by /proc/net/tcp* and
+ *  /proc/PID/fd; "another process" if it cannot be found out. @return buffer */
+const char *net_port_owner(const struct address *address, char *buffer, size_t size);

@@ -1,0 +1,44 @@
+/* Bounded formatting; parsing and printing of numbers, sizes and durations. Pure. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/defs.h"
+
+/** A string that grows inside a buffer of the caller and never beyond it. Always terminated;
+ *  `is_cut` is set once something did not fit. */
+struct text {
+	char *at;
+	size_t size;
+	size_t len;
+	bool is_cut;
+};
+
+/** Begin an empty text in `buffer` (borrowed for the life of the text, size at least 1). */
+void text_init(struct text *text, char *buffer, size_t size);
+void text_add(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
+/** Append bytes from outside: printable ASCII as it is, the rest, backslash and double quote as
+ *  \xNN, so that one event stays one line and no terminal is driven by a client. */
+void text_add_escaped(struct text *text, const void *bytes, size_t len);
+
+/** Parse a whole string as a decimal number.
+ *  @return 0; -EINVAL not a number, -ERANGE beyond int64_t. No unit, no sign but '-', no blanks. */
+int text_parse_number(const char *string, int64_t *number) MUST_CHECK;
+/** Parse a duration as "250ms", "30s", "10m", "2h", "1d" (one number, one unit; "0" needs none).
+ *  @return 0; -EINVAL bad form or unknown unit, -ERANGE beyond int64_t milliseconds. */
+int text_parse_duration_ms(const char *string, int64_t *duration_ms) MUST_CHECK;
+/** Parse a size as "512", "64K", "1M", "2G" (powers of 1024; a trailing "B" or "iB" is allowed).
+ *  @return 0; -EINVAL, -ERANGE. */
+int text_parse_size(const char *string, int64_t *bytes) MUST_CHECK;
+/** The shortest text that parses back to exactly the same value, as "10m", "90s", "64K". */
+void text_add_duration_ms(struct text *text, int64_t duration_ms);
+void text_add_size(struct text *text, int64_t bytes);
+
+/** For a person: a duration rounded to two figures, as "1.2 s", "412 s", "3 h 12 min". */
+void text_add_span_ms(struct text *text, int64_t span_ms);
+
+/** The candidate most like `word` by edit distance, or NULL when none is near enough to be meant.
+ *  @param candidates  `count` strings, borrowed */
+const char *text_closest(const char *word, const char *const *candidates, size_t count);

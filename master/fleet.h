@@ -1,0 +1,45 @@
+/* The worker processes as one thing: started, watched, replaced, told of changes, stopped. It acts;
+ * who should run and when to try again is decided in supervisor and backoff, who hangs in watchdog.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/defs.h"
+
+struct fault;
+struct fleet;
+struct master;
+
+/** Make the fleet, watchers included, and start `count` workers. A worker that cannot be forked is
+ *  tried again later; only want of memory for the fleet itself is an error. */
+int fleet_start(struct master *master, unsigned count, struct fault *why) MUST_CHECK;
+/** Change how many should run: new ones start at once, surplus ones (highest slots) drain. */
+void fleet_resize(struct fleet *fleet, unsigned count);
+unsigned fleet_wanted(const struct fleet *fleet);
+/** Workers that serve under the configuration in force. */
+unsigned fleet_serving(const struct fleet *fleet);
+
+/** Send configuration and sockets in force to every live worker. One that does not take them,
+ * refuses them or does not answer within the hang timeout is replaced. `on_settled` is called once
+ * when all live workers are under the new generation (at start: all serve, or the first one failed
+ * for good: `failure` is then the sentence). A later call supersedes an earlier one, which is then
+ * never reported. */
+void fleet_apply(
+	struct fleet *fleet, void (*on_settled)(struct master *master, const char *failure));
+
+/** Tell every worker to close its copy of a retired socket. */
+void fleet_release_socket(struct fleet *fleet, uint32_t number);
+bool fleet_holds_socket(const struct fleet *fleet, uint32_t number);
+
+/** Tell every worker to use the log sink in use now. */
+void fleet_send_log(struct fleet *fleet);
+/** Drain all; SIGKILL after the timeout plus a grace of 2 s. `on_gone` is called when none is left.
+ */
+void fleet_drain(struct fleet *fleet, int64_t timeout_ms, void (*on_gone)(struct master *master));
+/** SIGKILL all that are left, at once; on_gone follows. */
+void fleet_kill(struct fleet *fleet);
+/** After SIGCHLD: collect every dead child, explain it, bury its slot, plan its successor. */
+void fleet_reap(struct fleet *fleet);
+void fleet_free(struct fleet **fleet);
