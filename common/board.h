@@ -16,11 +16,11 @@
 
 struct fault;
 
-#define BOARD_SLOTS	 1024 /* workers at most */
-#define BOARD_LISTENERS	 256  /* listener names at most in the life of a master */
-#define BOARD_NAME_MAX	 32
+#define BOARD_SLOTS      1024 /* workers at most */
+#define BOARD_LISTENERS  256  /* listener names at most in the life of a master */
+#define BOARD_NAME_MAX   32
 #define BOARD_FRAMES_MAX 32
-#define BOARD_EVENTS	 1024
+#define BOARD_EVENTS     1024
 
 enum stat_scope {
 	STAT_SCOPE_WORKER,
@@ -51,7 +51,7 @@ struct stat_row {
 /* STAT_WORKER_open, STAT_LISTENER_accepted, STAT_QUEUE_depth, STAT_MASTER_reloads: indices within
  * their scope. CLOSE_idle … and CLOSE_COUNT likewise. */
 enum stat_worker_index {
-#define STAT(scope, name, ...)	    STAT_IN_WORKER_##scope(name)
+#define STAT(scope, name, ...)      STAT_IN_WORKER_##scope(name)
 #define STAT_IN_WORKER_WORKER(name) STAT_WORKER_##name,
 #define STAT_IN_WORKER_LISTENER(name)
 #define STAT_IN_WORKER_CLOSE(name)
@@ -147,8 +147,8 @@ struct board_listener_cells {
 /* One worker slot; page-aligned so that a worker can map nothing but its own for writing. */
 struct board_slot {
 	_Alignas(4096) _Atomic uint32_t sequence; /* odd while the writer is in the middle */
-	_Atomic uint32_t state;			  /* enum board_worker_state */
-	_Atomic uint32_t pause;			  /* enum board_pause bits, any listener */
+	_Atomic uint32_t state;                   /* enum board_worker_state */
+	_Atomic uint32_t pause;                   /* enum board_pause bits, any listener */
 	_Atomic int32_t pid;
 	_Atomic uint64_t generation; /* configuration this worker works under */
 	_Atomic int64_t

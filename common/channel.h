@@ -15,20 +15,20 @@
 struct fault;
 
 #define CHANNEL_DESCRIPTORS_MAX 64
-#define CHANNEL_PAYLOAD_MAX	1024
+#define CHANNEL_PAYLOAD_MAX     1024
 
 enum channel_type {
 	/* master to child */
-	CHANNEL_HELLO,	   /* fd: board */
-	CHANNEL_LOG,	   /* fd: sink, none for stderr */
-	CHANNEL_CONFIG,	   /* fd: sealed text */
+	CHANNEL_HELLO,     /* fd: board */
+	CHANNEL_LOG,       /* fd: sink, none for stderr */
+	CHANNEL_CONFIG,    /* fd: sealed text */
 	CHANNEL_LISTENERS, /* fds: the listening sockets described by the payload */
-	CHANNEL_COMMIT,	   /* what was sent since the last commit takes effect */
+	CHANNEL_COMMIT,    /* what was sent since the last commit takes effect */
 	CHANNEL_RELEASE, /* close your copy of this retired listening socket, after one last look */
-	CHANNEL_NUDGE,	 /* a sibling died: look at the queues now */
-	CHANNEL_DRAIN,	 /* stop accepting, finish, go */
+	CHANNEL_NUDGE,   /* a sibling died: look at the queues now */
+	CHANNEL_DRAIN,   /* stop accepting, finish, go */
 	/* child to master */
-	CHANNEL_READY,	 /* serving for the first time */
+	CHANNEL_READY,   /* serving for the first time */
 	CHANNEL_APPLIED, /* a COMMIT took effect */
 	CHANNEL_REFUSED, /* a COMMIT could not take effect; the sentence says why */
 	CHANNEL_RELEASED,
@@ -47,12 +47,12 @@ struct channel_log {
 struct channel_config {
 	uint64_t generation;
 	int32_t worker_count; /* for share calculations */
-	int32_t cpu;	      /* to pin to, -1: none */
+	int32_t cpu;          /* to pin to, -1: none */
 };
 /* One open socket of a listener. Its number is the master's name for the socket, never reused. */
 struct channel_socket {
 	uint32_t number;
-	int16_t listener;	/* index in the configuration; -1 when retiring */
+	int16_t listener;       /* index in the configuration; -1 when retiring */
 	int16_t board_listener; /* index on the board */
 	uint8_t is_retiring; /* no longer in the configuration: empty its queue, wait for RELEASE */
 	uint8_t reserved[7];

@@ -14,7 +14,7 @@ struct fault;
 #define CONFIG_WORKERS_AUTO   0
 #define CONFIG_SOMAXCONN_AUTO (-1)
 #define CONFIG_SOMAXCONN_KEEP (-2)
-#define CONFIG_NONE	      0 /* "none" for durations and connection limits */
+#define CONFIG_NONE           0 /* "none" for durations and connection limits */
 
 #define CONFIG_LISTENERS_MAX 256
 #define CONFIG_ADDRESSES_MAX 16 /* of one listener */
@@ -52,10 +52,10 @@ struct listener_config {
 	int protocol; /* enum config_protocol */
 	int64_t backlog;
 	int64_t max_connections; /* CONFIG_NONE: only the global one */
-	int on_limit;		 /* enum config_on_limit */
+	int on_limit;            /* enum config_on_limit */
 	int64_t idle_timeout_ms;
 	int64_t write_timeout_ms;  /* no progress of pending output for so long */
-	int64_t lifetime_ms;	   /* absolute; CONFIG_NONE */
+	int64_t lifetime_ms;       /* absolute; CONFIG_NONE */
 	int64_t max_pending_bytes; /* output queued for one connection before reading stops */
 	bool no_delay;
 	int64_t user_timeout_ms; /* CONFIG_NONE */
@@ -72,7 +72,7 @@ struct config {
 	int64_t workers; /* CONFIG_WORKERS_AUTO or 1..1024 */
 	bool cpu_pinning;
 	char *user;
-	char *group;	/* "" : the user's own */
+	char *group;    /* "" : the user's own */
 	char *pid_file; /* "" : none */
 	char *log;
 	int log_level; /* enum config_log_level */
@@ -86,7 +86,7 @@ struct config {
 	struct listener_config *listeners;
 	size_t listener_count;
 
-	char *path;			/* of the main file, absolute */
+	char *path;                     /* of the main file, absolute */
 	struct config_private *private; /* origins, file names, libconfig's tree */
 };
 
@@ -102,7 +102,7 @@ struct findings {
 	struct finding items[FINDINGS_MAX];
 	size_t count;
 	size_t not_shown; /* beyond FINDINGS_MAX */
-	size_t errors;	  /* of the file */
+	size_t errors;    /* of the file */
 	size_t world_errors;
 	size_t warnings;
 };

@@ -9,7 +9,7 @@
 #define container_of(pointer, type, member)                                                        \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-#define MUST_CHECK	      __attribute__((warn_unused_result))
+#define MUST_CHECK            __attribute__((warn_unused_result))
 #define PRINTF_LIKE(at, args) __attribute__((format(printf, at, args)))
-#define NORETURN	      __attribute__((noreturn))
-#define UNUSED		      __attribute__((unused))
+#define NORETURN              __attribute__((noreturn))
+#define UNUSED                __attribute__((unused))

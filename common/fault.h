@@ -4,7 +4,7 @@
 #include "common/defs.h"
 
 struct fault {
-	int code;	/* negative errno */
+	int code;       /* negative errno */
 	char text[768]; /* one sentence, no line break, no full stop */
 };
 

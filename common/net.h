@@ -20,7 +20,7 @@ struct net_options {
 	int64_t keepalive_probes;
 	int64_t user_timeout_ms; /* TCP_USER_TIMEOUT; 0: off. Also ends live peers that do not read
 				  */
-	mode_t unix_mode;	 /* permissions of a unix socket's path */
+	mode_t unix_mode;        /* permissions of a unix socket's path */
 };
 
 /** Bind and listen. Non-blocking, close-on-exec, SO_REUSEADDR, never SO_REUSEPORT.
@@ -35,8 +35,8 @@ int net_listen(const struct address *address, const struct net_options *options,
 int net_listener_apply(int fd, const struct net_options *options, struct fault *why) MUST_CHECK;
 
 struct net_queue {
-	uint32_t depth;		   /* completed connections that wait for accept */
-	uint32_t limit;		   /* effective backlog; full is depth > limit */
+	uint32_t depth;            /* completed connections that wait for accept */
+	uint32_t limit;            /* effective backlog; full is depth > limit */
 	uint32_t dropped_segments; /* sk_drops, wraps at 2^32; segments, not clients */
 	bool is_listening; /* false after somebody's shutdown(2): heal with net_listener_apply */
 };
@@ -60,7 +60,7 @@ int net_accept(int listener, union peer *peer);
 struct net_accepted {
 	uint32_t queue_wait_ms; /* tcpi_last_data_sent right after accept: +-1 jiffy, mean unbiased
 				 */
-	bool is_gone;		/* reset while queued */
+	bool is_gone;           /* reset while queued */
 };
 /** To be called before the first write. @return 0 or negative errno (not TCP: -EOPNOTSUPP) */
 int net_accepted_info(int fd, struct net_accepted *info) MUST_CHECK;

@@ -33,7 +33,7 @@ struct master {
 	int binary; /* our own executable, held open: an upgrade on disk cannot mix two versions */
 	bool drops_privileges;
 	struct privilege_identity identity; /* of the workers */
-	int64_t descriptor_limit;	    /* hard limit of a worker */
+	int64_t descriptor_limit;           /* hard limit of a worker */
 	struct listeners *listeners;
 	struct fleet *fleet;
 };
