@@ -33,15 +33,20 @@ union peer {
 
 #define ADDRESS_TEXT_MAX 128 /* "unix:" and the longest path, or the longest IPv6 with port */
 
-/** Parse "127.0.0.1:80", "[::1]:80", "*:80" (every address, IPv4 and IPv6), "unix:/path".
+/** Parse "127.0.0.1:80", "[::1]:80", "[fe80::1%2]:80" (the number of the interface), "[::]:80"
+ *  (every address, IPv6 only), "*:80" (every address, IPv4 and IPv6), "unix:/path" (absolute, and
+ *  in its plain form, so that one socket has one name).
  *  @return 0; -EINVAL with a sentence that names the wrong part, the allowed range and a hint */
 int address_parse(const char *string, struct address *address, struct fault *why) MUST_CHECK;
 /** Write the form that address_parse reads. @return `buffer` */
 const char *address_format(const struct address *address, char buffer[ADDRESS_TEXT_MAX]);
+/** "192.0.2.7:51234" (also for ::ffff:192.0.2.7), "[2001:db8::7]:51234", "unix", "unknown".
+ *  @return `buffer` */
 const char *peer_format(const union peer *peer, char buffer[ADDRESS_TEXT_MAX]);
 
 bool address_equal(const struct address *a, const struct address *b);
-/** True when the kernel would refuse to bind both: equal, or one is the wildcard of the other. */
+/** True when the kernel would refuse to listen on both: equal, or one is the wildcard of the other,
+ *  as inet_rcv_saddr_equal and inet_csk_bind_conflict decide in Linux, net/ipv4. */
 bool address_overlaps(const struct address *a, const struct address *b);
 /** The port in host order; 0 for a unix socket. */
 unsigned address_port(const struct address *address);
