@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+static void fault_write(struct fault *why, int error, const char *format, va_list args)
+	PRINTF_LIKE(3, 0);
+
 static void
 fault_write(struct fault *why, int error, const char *format, va_list args)
 {

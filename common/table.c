@@ -68,6 +68,9 @@ table_make_room(struct table *table)
 	return true;
 }
 
+static void table_add(struct table *table, enum table_colour colour, const char *format,
+	va_list args) PRINTF_LIKE(3, 0);
+
 static void
 table_add(struct table *table, enum table_colour colour, const char *format, va_list args)
 {
