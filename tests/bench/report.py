@@ -1,0 +1,73 @@
+"""The table, on the terminal and as docs/benchmarks.md."""
+
+import datetime
+import os
+import platform
+import re
+
+HEADINGS = ("what", "{ours}", "{yardstick}", "ratio", "target", "verdict")
+
+
+def verdict(row):
+    """One word."""
+    return {True: "met", False: "MISSED", None: ""}[row.is_met]
+
+
+def cells(rows, ours, yardstick):
+    """The table as text, headings first."""
+    names = {"ours": ours, "yardstick": yardstick}
+    return [[heading.format(**names) for heading in HEADINGS]] + [
+        [row.what, row.ours, row.yardstick, row.ratio, row.target, verdict(row)] for row in rows]
+
+
+def as_text(table):
+    """Columns of even width."""
+    widths = [max(map(len, column)) for column in zip(*table)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+                     for line in table)
+
+
+def as_markdown(table):
+    """The same for the document."""
+    head, *body = table
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def machine():
+    """Processor, cores, memory, kernel."""
+    with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+        model = re.search(r"^model name\s*: (.*)$", cpuinfo.read(), re.M)
+    with open("/proc/meminfo", encoding="ascii") as meminfo:
+        memory_kb = int(re.search(r"^MemTotal: +(\d+)", meminfo.read())[1])
+    return (f"{os.cpu_count()} cores ({model[1] if model else platform.machine()}), "
+            f"{memory_kb / 1048576:.0f} GiB, Linux {platform.release()}")
+
+
+TEXT = """# Benchmarks
+
+Made by `{command}` on {date}; do not edit. {machine}.
+
+{versions}
+
+Client and servers share the machine over loopback, in a network namespace of the run's own. All
+values come from one run; the contestants take turns ({rounds} rounds), and a ratio is the median of
+the ratios of its rounds, with the least and the greatest behind it. Take ratios, not absolutes.
+The yardstick is `tests/bench/yardstick_echo.c`, the least echo server that is correct: no timeouts,
+no limits, no statistics, no supervision. The client checks every byte that comes back. CPU time is
+that of all processes of a server, read from outside.
+
+{table}
+
+{summary}
+"""
+
+
+def write(path, table, command, versions, rounds, summary):
+    """The document."""
+    # Versions are several lines each; a block keeps them as they are.
+    shown = "\n".join(f"    {line}" for version in versions for line in version.splitlines())
+    path.write_text(TEXT.format(
+        command=command, date=datetime.date.today().isoformat(), machine=machine(),
+        versions=shown, rounds=rounds, table=as_markdown(table), summary=summary),
+        encoding="utf-8")
