@@ -1,9 +1,13 @@
 /* The only writer of logs: levels, sinks, rate limit. One event is one line; nothing here blocks:
  * a line that the sink does not take at once is dropped and counted, and the count is reported
- * with the next line that gets through. */
+ * with the next line that gets through: "log: 1234 lines dropped in 35 s (Broken pipe)".
+ * A line is one write of at most 2 KiB; what is longer ends with " [cut]", what is not printable
+ * is \xNN. All functions keep errno. The process must ignore SIGPIPE and SIGXFSZ: a pipe without a
+ * reader and a file at its limit are then errors like others. */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/defs.h"
@@ -31,21 +35,29 @@ enum log_sink {
 int log_parse_target(
 	const char *target, enum log_sink *sink, const char **path, struct fault *why) MUST_CHECK;
 
-/** Open a target as the master does: a file with O_APPEND|O_NOFOLLOW, mode 0640, given to `uid`,
- *  or the syslog socket. The old target stays in use when this fails.
- *  Ordinary errors: -ELOOP (a symbolic link), -EACCES, -ENOENT, -ENOTSUP (not a regular file).
- *  For LOG_SYSLOG a missing daemon is no error: lines are dropped and counted until it comes. */
+/** Open a target as the master does: a regular file of one name, with O_APPEND|O_NOFOLLOW, mode
+ *  0640, or the syslog socket. The old target stays in use when this fails.
+ *  Ordinary errors: -ELOOP (a symbolic link), -EMLINK (a hard link), -ENOTSUP (not a regular file),
+ *  -EACCES, -ENOENT. For LOG_SYSLOG a missing daemon is no error: lines are dropped and counted
+ *  until it comes. Before the first call lines go to the standard error. */
 int log_open(const char *target, struct fault *why) MUST_CHECK;
-/** Open the same target again (SIGUSR1, a restarted syslog). */
+/** Open the same target again (SIGUSR1): a file, by its path; syslog is connected again on the same
+ *  socket, which serves the children too. @return 0, or the errors of log_open */
 int log_reopen(struct fault *why) MUST_CHECK;
+/** To be called each second by the process that called log_open: opens a file anew that was moved
+ *  or removed, connects to a syslog daemon that was restarted, at two system calls.
+ *  @return true when log_descriptor has changed, so that the children need it again */
+bool log_tend(void);
 
-/** What a child needs to write to the same place: a borrowed descriptor, or -1 for stderr. */
+/** What a child needs to write to the same place: a borrowed descriptor, or -1 when its standard
+ *  error will do. A pipe or terminal at the standard error has one too: the master may open it
+ *  for itself, non-blocking, where the user of a worker may not. */
 int log_descriptor(enum log_sink *sink);
-/** Use a descriptor that the master sent; takes it over and closes the one before.
- *  For LOG_STDERR fd is -1. */
+/** Use a descriptor that the master sent (-1 only for LOG_STDERR); takes it over and closes the one
+ *  before. */
 void log_use_descriptor(enum log_sink sink, int fd);
 
-/** Who speaks, put before each sentence: "master", "worker 2". Copied. */
+/** Who speaks, put before each sentence: "master", "worker 2". Copied, at most 31 letters. */
 void log_set_identity(const char *identity);
 void log_set_level(enum log_level level);
 enum log_level log_level_now(void);
@@ -57,14 +69,21 @@ void log_info(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_at(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/** Write prepared lines, each with its line break, to the sink of the moment, from a signal handler
+ *  too. What is not taken at once is lost. */
+void log_write_raw(const char *bytes, size_t len);
+
 /** Lines this process could not write since it began. */
 uint64_t log_dropped_lines(void);
 
 /** At most one line in `interval_ms` from the place that owns the limit. Zero-initialised, static
- *  or embedded. @param suppressed  how many were held back since the last one that was let through
- */
+ *  or embedded. @param suppressed  how many were held back since the last one that was let
+ *  through; untouched when this one is held back too */
 struct log_limit {
 	int64_t next_ms;
 	uint64_t held_back;
 };
 bool log_limit_allows(struct log_limit *limit, int64_t interval_ms, uint64_t *suppressed);
+/** The same at a given time. */
+bool log_limit_allows_at(
+	struct log_limit *limit, int64_t now_ms, int64_t interval_ms, uint64_t *suppressed);
