@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 import statistics
 import subprocess
 
@@ -51,8 +52,10 @@ HOLD_PSS_BYTES_MAX = 300
 PINGPONG_RATIO_MAX = 1.15
 SHORT_RATIO_MAX = 1.25
 BURST_RATIO_MAX = 1.25
-FAIR_WAKEUPS_MAX = 2.0
-FAIR_SHARE_MAX = 1.5
+FAIR_WAKEUPS_MAX = 1.1
+FAIR_EMPTY_ACCEPTS_MAX = 0.1
+FAIR_TRICKLE_DISTANCE_MAX = 3  # connections of a worker above or below the mean
+FAIR_BURST_MOST_TO_LEAST_MAX = 1.07
 
 
 class Load:
@@ -130,40 +133,80 @@ def failures_row(what, results):
     return Row(what, f"{failed} of {total}{shown}", target="none", is_met=failed == 0)
 
 
+def watch_held(contestant, load, arguments, count):
+    """Runs load and reads, while it holds its connections, what they have cost."""
+    workers = contestant.worker_pids()
+    everyone = contestant.pids()
+    sockets = {pid: readings.socket_count(pid) for pid in workers}
+    before = read_totals(everyone, workers)
+    found = {"processes": len(everyone), "idle_bytes": before["pss_bytes"]}
+
+    def note():
+        held = read_totals(everyone, workers)
+        found["held_bytes"] = held["pss_bytes"]
+        for name in ("cpu_us", "switches", "pss_bytes"):
+            found[f"{name}_each"] = (held[name] - before[name]) / count
+        found["counts"] = [readings.socket_count(pid) - sockets[pid] for pid in workers]
+
+    found["result"] = load(contestant, arguments, note)
+    found["overflows"] = readings.listen_overflows() - before["overflows"]
+    return found
+
+
+def read_totals(everyone, workers):
+    """Sums over the processes of a server."""
+    return {"cpu_us": readings.cpu_us(everyone),
+            "switches": sum(map(readings.voluntary_switches, workers)),
+            "pss_bytes": readings.pss_bytes(everyone), "overflows": readings.listen_overflows()}
+
+
+def both(found, ours, yardstick, show):
+    """The two columns of a row that is shown for both."""
+    return show(found[ours]), show(found[yardstick])
+
+
+def most_to_least_row(found, ours, yardstick, judged):
+    """A row on the fullest and the emptiest worker."""
+    counts = found[ours]["counts"]
+    most_to_least = max(counts) / max(1, min(counts))
+    return Row("… most and least connections of a worker",
+               *both(found, ours, yardstick,
+                     lambda one: f"{max(one['counts'])} and {min(one['counts'])}"),
+               f"{most_to_least:.2f}", f"most at most {FAIR_BURST_MOST_TO_LEAST_MAX} x least",
+               most_to_least <= FAIR_BURST_MOST_TO_LEAST_MAX if judged else None)
+
+
+def overflows_row(found, ours, yardstick):
+    """A row on packets that met a full queue."""
+    return Row("… packets refused by a full queue",
+               *both(found, ours, yardstick, lambda one: str(one["overflows"])), "", "none",
+               found[ours]["overflows"] == 0)
+
+
 def hold(ours, yardstick, load, sizes):
     """Many connections that are held: none fails, and they cost little memory."""
     count = sizes.hold
+    arguments = ["hold", count, "-p", max(2, count // 12500)]
     found = {}
     for contestant in (yardstick, ours):
         with contestant.running("auto", max_connections=count + count // 10):
-            pids = contestant.pids()
-            idle_bytes = readings.pss_bytes(pids)
-            held = {}
-
-            def note(pids=pids, held=held):
-                held["bytes"] = readings.pss_bytes(pids)
-
-            result = load(contestant, ["hold", count, "-p", max(2, count // 12500)], note)
-            found[contestant] = (idle_bytes, held["bytes"], result, len(pids))
-    rows = [failures_row(f"{count} held connections: failed", [found[ours][2]])]
-
-    def grown(contestant):
-        idle_bytes, held_bytes, _, _ = found[contestant]
-        return (held_bytes - idle_bytes) / count
-
-    def shown(contestant):
-        return f"{round(grown(contestant))} bytes"
-
-    rows.append(Row("… user memory (Pss) that a connection adds", shown(ours), shown(yardstick), "",
-                    f"at most {HOLD_PSS_BYTES_MAX} bytes",
-                    grown(ours) <= HOLD_PSS_BYTES_MAX if sizes.judges_ratios else None))
-    rows.append(Row("… user memory (Pss) in all",
-                    *(f"{found[one][1] / 1e6:.1f} MB in {found[one][3]} processes "
-                      f"(idle {found[one][0] / 1e6:.1f} MB)" for one in (ours, yardstick))))
-    rows.append(Row("… time until all are established",
-                    *(f"{found[one][2]['established_us'] / 1e6:.2f} s" for one in
-                      (ours, yardstick))))
-    return rows
+            found[contestant] = watch_held(contestant, load, arguments, count)
+    grown = found[ours]["pss_bytes_each"]
+    return [
+        failures_row(f"{count} held connections: failed", [found[ours]["result"]]),
+        Row("… user memory (Pss) that a connection adds",
+            *both(found, ours, yardstick, lambda one: f"{round(one['pss_bytes_each'])} bytes"), "",
+            f"at most {HOLD_PSS_BYTES_MAX} bytes",
+            grown <= HOLD_PSS_BYTES_MAX if sizes.judges_ratios else None),
+        Row("… user memory (Pss) in all",
+            *both(found, ours, yardstick,
+                  lambda one: f"{one['held_bytes'] / 1e6:.1f} MB in {one['processes']} processes "
+                              f"(idle {one['idle_bytes'] / 1e6:.1f} MB)")),
+        most_to_least_row(found, ours, yardstick, sizes.judges_ratios),
+        overflows_row(found, ours, yardstick),
+        Row("… time until all are established",
+            *both(found, ours, yardstick,
+                  lambda one: f"{one['result']['established_us'] / 1e6:.2f} s"))]
 
 
 def pingpong(ours, yardstick, load, sizes):
@@ -234,53 +277,78 @@ def burst(ours, yardstick, load, sizes):
             Row(f"{name}: packets refused, connects over 900 ms", f"{sum(overflows)}, {late}")]
 
 
-def fairness(ours, yardstick, load, sizes):
-    """How evenly the workers share the connections, and how often they are woken for them."""
-    rows = []
-    workers = sizes.fair_workers
-    cases = [(f"{sizes.trickle} connects {sizes.trickle_ms} ms apart",
-              ["trickle", sizes.trickle, sizes.trickle_ms], sizes.trickle),
-             (f"{sizes.fair_burst} connects at once, held",
-              ["hold", sizes.fair_burst, "-p", 2, "--connecting", sizes.fair_burst],
-              sizes.fair_burst)]
-    for name, arguments, count in cases:
-        found = {one: spread(one, workers, load, arguments, count) for one in (ours, yardstick)}
-        most = max(found[ours]["counts"]) / (count / workers)
-        wakeups = found[ours]["wakeups"]
-        judged = sizes.judges_ratios
-        rows.append(failures_row(f"{workers} workers, {name}: failed", [found[ours]["result"]]))
-        rows.append(Row("… most and least connections of a worker",
-                        *(f"{max(found[one]['counts'])} and {min(found[one]['counts'])}"
-                          for one in (ours, yardstick)),
-                        f"{most:.2f} x mean", f"at most {FAIR_SHARE_MAX} x mean",
-                        most <= FAIR_SHARE_MAX if judged else None))
-        rows.append(Row("… wake-ups of all workers per connection",
-                        *(f"{found[one]['wakeups']:.2f}" for one in (ours, yardstick)), "",
-                        f"at most {FAIR_WAKEUPS_MAX}",
-                        wakeups <= FAIR_WAKEUPS_MAX if judged else None))
-        rows.append(Row("… server CPU per connection",
-                        *(f"{found[one]['cpu_us']:.1f} us" for one in (ours, yardstick))))
+def held_by_many_workers(ours, yardstick, load, sizes, arguments, count):
+    """The same connections held by each contestant with the same number of workers."""
+    found = {}
+    for contestant in (yardstick, ours):
+        with contestant.running(sizes.fair_workers, max_connections=2 * count + 1000):
+            contestant.expect_workers(sizes.fair_workers)
+            found[contestant] = watch_held(contestant, load, arguments, count)
+    return found
+
+
+def wakeups_row(found, ours, yardstick, is_judged):
+    """A row on the wake-ups that all workers together spend on a connection."""
+    return Row("… wake-ups of all workers per connection",
+               *both(found, ours, yardstick, lambda one: f"{one['switches_each']:.2f}"), "",
+               f"at most {FAIR_WAKEUPS_MAX}" if is_judged else "",
+               found[ours]["switches_each"] <= FAIR_WAKEUPS_MAX if is_judged else None)
+
+
+def cpu_row(found, ours, yardstick):
+    """A row on the CPU time of a connection that is only accepted."""
+    return Row("… server CPU per connection",
+               *both(found, ours, yardstick, lambda one: f"{one['cpu_us_each']:.1f} us"))
+
+
+def empty_accepts(contestant, load, sizes, arguments, count):
+    """Accept calls per connection that found nothing, seen by strace; None without strace."""
+    if not shutil.which("strace"):
+        return None
+    with contestant.running(sizes.fair_workers, max_connections=2 * count + 1000):
+        contestant.expect_workers(sizes.fair_workers)
+        with readings.Accepts(contestant.worker_pids(), contestant.temp_dir) as accepts:
+            load(contestant, arguments, lambda: None)
+    return accepts.empty / count
+
+
+def trickle(ours, yardstick, load, sizes):
+    """Connects one by one: each should wake one worker, in turn."""
+    count = sizes.trickle
+    arguments = ["trickle", count, sizes.trickle_ms]
+    found = held_by_many_workers(ours, yardstick, load, sizes, arguments, count)
+    empty = {one: empty_accepts(one, load, sizes, arguments, count) for one in (ours, yardstick)}
+    mean = count / sizes.fair_workers
+    distance = max(abs(own - mean) for own in found[ours]["counts"])
+    is_judged = sizes.judges_ratios
+    name = f"{sizes.fair_workers} workers, {count} connects {sizes.trickle_ms} ms apart"
+    rows = [
+        failures_row(f"{name}: failed", [found[ours]["result"]]),
+        Row("… most and least connections of a worker",
+            *both(found, ours, yardstick,
+                  lambda one: f"{max(one['counts'])} and {min(one['counts'])}"), "",
+            f"{mean:.0f} ± {FAIR_TRICKLE_DISTANCE_MAX}",
+            distance <= FAIR_TRICKLE_DISTANCE_MAX if is_judged else None),
+        wakeups_row(found, ours, yardstick, is_judged),
+        cpu_row(found, ours, yardstick)]
+    if empty[ours] is not None:
+        rows.append(Row("… empty accepts per connection (strace)",
+                        *(f"{empty[one]:.2f}" for one in (ours, yardstick)), "",
+                        f"at most {FAIR_EMPTY_ACCEPTS_MAX}",
+                        empty[ours] <= FAIR_EMPTY_ACCEPTS_MAX if is_judged else None))
     return rows
 
 
-def spread(contestant, workers, load, arguments, count):
-    """Counts per worker, wake-ups and CPU per connection, read while the connections are held."""
-    with contestant.running(workers, max_connections=2 * count + 1000):
-        contestant.expect_workers(workers)
-        pids = contestant.worker_pids()
-        everyone = contestant.pids()
-        sockets = {pid: readings.socket_count(pid) for pid in pids}
-        switches = sum(map(readings.voluntary_switches, pids))
-        cpu_us = readings.cpu_us(everyone)
-        held = {}
-
-        def note():
-            held["cpu_us"] = (readings.cpu_us(everyone) - cpu_us) / count
-            held["wakeups"] = (sum(map(readings.voluntary_switches, pids)) - switches) / count
-            held["counts"] = [readings.socket_count(pid) - sockets[pid] for pid in pids]
-
-        held["result"] = load(contestant, arguments, note)
-    return held
+def share(ours, yardstick, load, sizes):
+    """Connects all at once: each worker should take as many as the others."""
+    count = sizes.fair_burst
+    arguments = ["hold", count, "-p", 2, "--connecting", count]
+    found = held_by_many_workers(ours, yardstick, load, sizes, arguments, count)
+    return [failures_row(f"{sizes.fair_workers} workers, {count} connects at once: failed",
+                         [found[ours]["result"]]),
+            most_to_least_row(found, ours, yardstick, sizes.judges_ratios),
+            overflows_row(found, ours, yardstick),
+            wakeups_row(found, ours, yardstick, False), cpu_row(found, ours, yardstick)]
 
 
 EXPERIMENTS = {
@@ -288,5 +356,6 @@ EXPERIMENTS = {
     "pingpong": pingpong,
     "short": short,
     "burst": burst,
-    "fairness": fairness,
+    "trickle": trickle,
+    "share": share,
 }

@@ -5,6 +5,8 @@ Everything is read from outside, so that a server cannot flatter itself.
 
 import os
 import re
+import signal
+import subprocess
 import time
 
 
@@ -80,3 +82,38 @@ def listen_overflows():
     with open("/proc/self/net/netstat", encoding="ascii") as netstat:
         lines = [line.split() for line in netstat if line.startswith("TcpExt:")]
     return int(dict(zip(*lines))["ListenOverflows"])
+
+
+class Accepts:
+    """Counts accept calls of processes that found nothing, while the `with` lasts.
+
+    strace sees them; it makes the processes slow, so nothing else is measured meanwhile.
+    """
+
+    ATTACH_S = 10
+
+    def __init__(self, pids, temp_dir):
+        self.pids = pids
+        self.path = os.path.join(temp_dir, "accepts")
+        self.empty = 0
+        self.tracer = None
+
+    def __enter__(self):
+        command = ["strace", "-qq", "-e", "trace=accept,accept4", "-o", self.path]
+        self.tracer = subprocess.Popen(command + [f"--attach={pid}" for pid in self.pids])
+        deadline = time.monotonic() + self.ATTACH_S
+        while not all(map(is_traced, self.pids)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_):
+        self.tracer.send_signal(signal.SIGINT)
+        self.tracer.wait()
+        with open(self.path, encoding="utf-8", errors="replace") as trace:
+            self.empty = sum("EAGAIN" in line for line in trace)
+
+
+def is_traced(pid):
+    """Whether a tracer is attached to the process."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+        return "TracerPid:\t0" not in status.read()
