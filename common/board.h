@@ -139,7 +139,11 @@ enum board_pause { /* why a worker does not accept now; bits */
 	BOARD_PAUSE_DESCRIPTORS = 4,
 };
 
+/* `claims` are places taken against max_connections: the open connections and those a worker is
+ * about to accept. A worker raises its own claim, then sums everybody's, and takes it back when the
+ * sum is over the limit: so a limit holds exactly over all workers without a shared counter. */
 struct board_listener_cells {
+	board_cell claims;
 	board_cell stats[STAT_LISTENER_COUNT];
 	board_cell closed[CLOSE_COUNT];
 };
@@ -153,6 +157,7 @@ struct board_slot {
 	_Atomic uint64_t generation; /* configuration this worker works under */
 	_Atomic int64_t
 		progress_ms; /* monotonic stamp of the last turn: the watchdog's proof of life */
+	board_cell claims;   /* against the global limit; in the first cache line with `open` */
 	board_cell stats[STAT_WORKER_COUNT];
 	struct board_crash crash;
 	struct board_listener_cells listeners[BOARD_LISTENERS];
@@ -248,8 +253,8 @@ void board_read_listener(
 /** Sum over all slots ever used. */
 void board_sum_listener(const struct board *board, int listener, struct board_listener_copy *sum);
 
-/** Take a dead worker's slot back: what it had open becomes closed[lost_in_crash], gauges become 0.
- *  Master only, after waitpid. @return how many connections were lost */
+/** Take a dead worker's slot back: what it had open becomes closed[lost_in_crash], gauges and
+ * claims become 0. Master only, after waitpid. @return how many connections were lost */
 uint64_t board_bury_slot(struct board *board, int slot);
 
 /** Append an event to the ring. Master only. */
