@@ -9,10 +9,17 @@
 #include "common/board.h"
 #include "common/defs.h"
 #include "common/privilege.h"
+#include "master/activation.h"
+#include "master/daemon.h"
+#include "master/kernel.h"
+#include "master/notify.h"
+#include "master/pidfile.h"
 
 struct config;
 struct fleet;
+struct lifecycle;
 struct listeners;
+struct reload;
 
 enum master_state {
 	MASTER_STARTING,
@@ -36,7 +43,18 @@ struct master {
 	int64_t descriptor_limit;           /* hard limit of a worker */
 	struct listeners *listeners;
 	struct fleet *fleet;
+	struct kernel_somaxconn somaxconn; /* what became of it at the last start or reload */
+	struct activation activation;
+	struct daemon daemon;
+	struct notify notify;
+	struct pidfile pidfile;
+	struct lifecycle *lifecycle; /* timers and signals */
+	struct reload *reload;
 };
+
+/** Take a step of life: starting, serving, draining, stopping; never back. */
+void master_enter(struct master *master, enum master_state state, const char *reason);
+const char *master_state_name(enum master_state state);
 
 /** Log at a level and put the same sentence on the board's ring of events. */
 void master_event(struct master *master, int level, const char *format, ...) PRINTF_LIKE(3, 4);
