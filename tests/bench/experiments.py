@@ -40,7 +40,7 @@ class Sizes:
     judges_ratios: bool
 
 
-FULL = Sizes(rounds=5, hold=100000, pingpong_sessions=64, pingpong_rounds=3000, short=20000,
+FULL = Sizes(rounds=7, hold=100000, pingpong_sessions=64, pingpong_rounds=3000, short=20000,
              burst=20000, fair_workers=16, trickle=400, trickle_ms=5, fair_burst=4000,
              judges_ratios=True)
 # Too short for ratios to mean anything: it shows that nothing is lost.
