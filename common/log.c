@@ -273,6 +273,7 @@ count_drop(int error)
 	log_state.dropped_lines++;
 }
 
+PRINTF_LIKE(2, 0)
 static int
 write_line_args(enum log_level level, const char *format, va_list args)
 {
@@ -294,7 +295,9 @@ write_line_args(enum log_level level, const char *format, va_list args)
 	return log_output_write(&log_state.output, line, len);
 }
 
-static int PRINTF_LIKE(2, 3) write_line(enum log_level level, const char *format, ...)
+PRINTF_LIKE(2, 3)
+static int
+write_line(enum log_level level, const char *format, ...)
 {
 	va_list args;
 	int error;
@@ -328,6 +331,7 @@ report_drops(void)
 }
 
 /* A caller logs on its way to returning an error: its errno stays. */
+PRINTF_LIKE(2, 0)
 static void
 log_args(enum log_level level, const char *format, va_list args)
 {
