@@ -30,7 +30,8 @@ int descriptor_write_file(const char *path, const char *value) MUST_CHECK;
 
 /** Close every descriptor from `first` up (close_range(2)). */
 void descriptor_close_from(int first);
-/** Raise the soft limit of descriptors to the hard one. @return the limit in force */
+/** Raise the soft limit of descriptors to the hard one. @return the limit in force, or negative
+ * errno */
 int64_t descriptor_raise_limit(void);
-/** How many descriptors this process has open (/proc/self/fd). */
+/** How many descriptors this process has open (/proc/self/fd), or negative errno. */
 int64_t descriptor_count_open(void);
