@@ -2,7 +2,8 @@
  *
  * Each cell has one writer: the process that owns its scope (stats.def), and for a worker slot
  * whose worker is dead the master. Counters belong to the slot, not to the process, so they survive
- * crashes and reloads. Readers take a consistent copy of a slot with board_read_slot. */
+ * crashes and reloads. Readers take consistent copies with board_read_listener. The file is sparse:
+ * only rows that are used cost memory. */
 #pragma once
 
 #include <stdatomic.h>
@@ -16,8 +17,9 @@
 
 struct fault;
 
-#define BOARD_SLOTS      1024 /* workers at most */
-#define BOARD_LISTENERS  256  /* listener names at most in the life of a master */
+#define BOARD_PAGE       65536 /* the largest page of the machines that Linux runs on */
+#define BOARD_SLOTS      1024  /* workers at most */
+#define BOARD_LISTENERS  256   /* listener names at most in the life of a master */
 #define BOARD_NAME_MAX   32
 #define BOARD_FRAMES_MAX 32
 #define BOARD_EVENTS     1024
@@ -150,9 +152,9 @@ struct board_listener_cells {
 
 /* One worker slot; page-aligned so that a worker can map nothing but its own for writing. */
 struct board_slot {
-	_Alignas(4096) _Atomic uint32_t sequence; /* odd while the writer is in the middle */
-	_Atomic uint32_t state;                   /* enum board_worker_state */
-	_Atomic uint32_t pause;                   /* enum board_pause bits, any listener */
+	_Alignas(BOARD_PAGE) _Atomic uint32_t sequence; /* odd while the writer is in the middle */
+	_Atomic uint32_t state;                         /* enum board_worker_state */
+	_Atomic uint32_t pause;                         /* enum board_pause bits, any listener */
 	_Atomic int32_t pid;
 	_Atomic uint64_t generation; /* configuration this worker works under */
 	_Atomic int64_t
@@ -199,12 +201,13 @@ struct board {
  */
 int board_create(struct board *board, int *fd, struct fault *why) MUST_CHECK;
 /** Map it as a reader; with `slot` >= 0 that one slot is writable (a worker). The descriptor can be
- *  closed afterwards. @return 0; -EPROTO when it is another build's board */
+ *  closed afterwards, and then this process can write nothing else of the board, whatever it tries
+ *  (unless /proc is missing). @return 0; -EPROTO when it is another build's board */
 int board_attach(struct board *board, int fd, int slot, struct fault *why) MUST_CHECK;
 void board_detach(struct board *board);
 
 /** The row index of a listener name: the one it had before, or a new one. Master only.
- *  @return index, or -ENOSPC after BOARD_LISTENERS different names */
+ *  @return index, -ENOSPC after BOARD_LISTENERS different names, or -ENAMETOOLONG */
 int board_listener_index(struct board *board, const char *name) MUST_CHECK;
 
 /* Cells have one writer, so a plain load and store is enough: no locked instruction. */
@@ -242,8 +245,9 @@ board_write_end(struct board_slot *slot)
 		memory_order_release);
 }
 
-/** A consistent copy of one listener's cells in one slot (a torn copy is retried; after 1000 tries,
- *  as for a worker stopped in the middle, the last copy is taken). */
+/** A consistent copy of one listener's cells in one slot: accepted = open + sum of closed in each.
+ *  A torn copy is retried; after 1000 tries, as for a worker stopped in the middle, the last copy
+ * is taken and `open` reckoned from its counters. */
 struct board_listener_copy {
 	uint64_t stats[STAT_LISTENER_COUNT];
 	uint64_t closed[CLOSE_COUNT];
@@ -253,11 +257,15 @@ void board_read_listener(
 /** Sum over all slots ever used. */
 void board_sum_listener(const struct board *board, int listener, struct board_listener_copy *sum);
 
+/** Before a worker is started in a slot: readers count the slot from now on, and the crash record
+ * of the worker before is forgotten. Master only. */
+void board_open_slot(struct board *board, int slot);
 /** Take a dead worker's slot back: what it had open becomes closed[lost_in_crash], gauges and
- * claims become 0. Master only, after waitpid. @return how many connections were lost */
+ *  claims become 0, the state EMPTY; the crash record stays until the slot is opened again. Master
+ *  only, after waitpid. @return how many connections were lost */
 uint64_t board_bury_slot(struct board *board, int slot);
 
-/** Append an event to the ring. Master only. */
+/** Append an event, now, to the ring; a longer text is cut. Master only. */
 void board_add_event(struct board *board, int level, const char *text);
 /** Copy event `number`. @return 0, or -ENOENT when it was overwritten or is not there yet */
 int board_read_event(const struct board *board, uint64_t number, struct board_event *event);
