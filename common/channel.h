@@ -108,8 +108,10 @@ int channel_send(int fd, enum channel_type type, const void *payload, const int 
 	size_t fd_count) MUST_CHECK;
 /** Receive one message. Descriptors in it belong to the caller (channel_message_close).
  *  @param side  who is reading: only messages for that side are grammatical
- *  @return 0; -EAGAIN nothing there, -EPIPE the other side is gone, -EPROTO the grammar was broken
- *          (descriptors are closed): the master kills such a child */
+ *  @return 0; -EAGAIN nothing there; -EPIPE the other side is gone and all it said was read;
+ *          -EPROTO the grammar was broken: the master kills such a child; -EMFILE a child's own
+ *          descriptors ran out while it received some: the message is lost. On failure no
+ *          descriptor is left open. */
 int channel_receive(int fd, enum channel_side side, struct channel_message *message) MUST_CHECK;
 /** Close the descriptors that nobody took (took: set to -1). */
 void channel_message_close(struct channel_message *message);
