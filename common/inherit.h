@@ -14,10 +14,12 @@ struct inherit {
 	int channel;
 };
 
-/** What we were started as; ROLE_MASTER without the variable.
- *  @return 0, or -EINVAL when the variable is damaged */
+/** What we were started as; ROLE_MASTER without the variable. In a child the channel is made
+ *  close-on-exec again and the process's short name is set.
+ *  @return 0, or -EINVAL when the variable is damaged or its descriptor is not open */
 int inherit_read(struct inherit *inherit) MUST_CHECK;
-/** Fill argv and environment for execveat: pointers into `space`. */
+/** Fill argv and environment for execveat: pointers into `space` and into our own environment.
+ *  Before fork: it is not async-signal-safe. */
 struct inherit_space {
 	char title[64];
 	char variable[64];

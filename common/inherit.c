@@ -1,0 +1,98 @@
+/* The one place that knows what a child starts with. The variable is taken only in the very form in
+ * which it is written, so a stray one in an administrator's environment is noticed. */
+#include "common/inherit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "common/board.h"
+
+#define INHERIT_VARIABLE "ACCEPTD_INHERIT"
+
+/* What a child keeps of the environment: local time in its log, and what tools for developers
+ * need. */
+static const char *const kept[] = {
+	"TZ",
+	"ASAN_OPTIONS",
+	"UBSAN_OPTIONS",
+	"LSAN_OPTIONS",
+	"LLVM_PROFILE_FILE",
+};
+
+static void
+write_variable(const struct inherit *inherit, char *into, size_t size)
+{
+	(void)snprintf(
+		into, size, "%s=worker %d %d", INHERIT_VARIABLE, inherit->slot, inherit->channel);
+}
+
+static bool
+is_worker_value(const char *value, struct inherit *inherit)
+{
+	struct inherit_space space;
+
+	if (sscanf(value, "worker %4d %6d", &inherit->slot, &inherit->channel) != 2) {
+		return false;
+	}
+	write_variable(inherit, space.variable, sizeof(space.variable));
+	return strcmp(strchr(space.variable, '=') + 1, value) == 0 && inherit->slot >= 0 &&
+	       inherit->slot < BOARD_SLOTS && inherit->channel > STDERR_FILENO;
+}
+
+int
+inherit_read(struct inherit *inherit)
+{
+	const char *value = getenv(INHERIT_VARIABLE);
+	struct inherit found = {.role = ROLE_WORKER};
+
+	if (value == NULL) {
+		*inherit = (struct inherit){.role = ROLE_MASTER, .slot = -1, .channel = -1};
+		return 0;
+	}
+	if (!is_worker_value(value, &found) || fcntl(found.channel, F_SETFD, FD_CLOEXEC) < 0) {
+		return -EINVAL;
+	}
+	/* A program executed by descriptor is otherwise called by the descriptor's number. */
+	(void)prctl(PR_SET_NAME, "acceptd");
+	*inherit = found;
+	return 0;
+}
+
+static char *
+environment_entry(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
+		if (strncmp(*entry, name, len) == 0 && (*entry)[len] == '=') {
+			return *entry;
+		}
+	}
+	return NULL;
+}
+
+void
+inherit_write(const struct inherit *inherit, struct inherit_space *space)
+{
+	size_t used = 0;
+
+	(void)snprintf(space->title, sizeof(space->title), "acceptd: worker %d", inherit->slot);
+	write_variable(inherit, space->variable, sizeof(space->variable));
+	space->argv[0] = space->title;
+	space->argv[1] = NULL;
+	space->environment[used++] = space->variable;
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+		char *entry = environment_entry(kept[i]);
+
+		if (entry != NULL) {
+			space->environment[used++] = entry;
+		}
+	}
+	space->environment[used] = NULL;
+}
