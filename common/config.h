@@ -1,6 +1,8 @@
 /* One loaded, validated, immutable configuration. The rows are in config_schema.c. */
 #pragma once
 
+#include "build.h" /* WITH_FAULTS, for protocols.def */
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,149 @@
+/* The rows. Adding an option: a field in common/config.h, a row here; loading, checking, -T, the
+ * manual page and the example file follow. */
+#include "common/config_schema.h"
+
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/defs.h"
+
+#define SECOND INT64_C(1000)
+#define HOUR   (3600 * SECOND)
+#define DAY    (24 * HOUR)
+#define KIB    INT64_C(1024)
+#define MIB    (1024 * KIB)
+
+static const char *const on_limit_choices[] = {"wait", "refuse", NULL};
+static const char *const log_level_choices[] = {
+	"error", "warning", "notice", "info", "debug", NULL};
+static const char *const protocol_choices[] = {
+#define PROTOCOL(name, help) #name,
+#include "common/protocols.def"
+#undef PROTOCOL
+	NULL};
+
+#define SERVER(field)   .scope = OPTION_SERVER, .offset = offsetof(struct config, field)
+#define LISTENER(field) .scope = OPTION_LISTENER, .offset = offsetof(struct listener_config, field)
+#define NONE                                                                                       \
+	{                                                                                          \
+		{                                                                                  \
+			"none", CONFIG_NONE                                                        \
+		}                                                                                  \
+	}
+
+/* clang-format off */
+const struct option config_schema[] = {
+	{SERVER(workers), .path = "workers", .type = OPTION_COUNT, .fallback = "auto",
+	 .min = 1, .max = 1024, .words = {{"auto", CONFIG_WORKERS_AUTO}}, .effect = EFFECT_AT_ONCE,
+	 .help = "Number of worker processes; \"auto\" is one per usable core, and more when "
+		 "max_connections does not fit the descriptor limit of one process."},
+	{SERVER(cpu_pinning), .path = "cpu_pinning", .type = OPTION_BOOL, .fallback = "false",
+	 .effect = EFFECT_NEW_WORKERS,
+	 .help = "Bind each worker to one core."},
+	{SERVER(user), .path = "user", .type = OPTION_TEXT, .fallback = "acceptd",
+	 .min = 1, .max = 255, .effect = EFFECT_RESTART,
+	 .help = "User, by name or number, that the workers become; ignored when acceptd is not "
+		 "started by root."},
+	{SERVER(group), .path = "group", .type = OPTION_TEXT, .fallback = "",
+	 .max = 255, .effect = EFFECT_RESTART,
+	 .help = "Group that the workers become; empty: the user's own."},
+	{SERVER(pid_file), .path = "pid_file", .type = OPTION_TEXT,
+	 .fallback = RUNSTATEDIR "/acceptd/acceptd.pid", .max = 4095, .effect = EFFECT_RESTART,
+	 .help = "File that holds the master's process id and the lock against a second instance; "
+		 "empty: none."},
+	{SERVER(log), .path = "log", .type = OPTION_TEXT, .fallback = "stderr",
+	 .min = 1, .max = 4095, .effect = EFFECT_AT_ONCE,
+	 .help = "Where log lines go: \"stderr\", \"syslog\", \"syslog:/path/of/socket\", or the "
+		 "absolute path of a file."},
+	{SERVER(log_level), .path = "log_level", .type = OPTION_CHOICE, .fallback = "notice",
+	 .choices = log_level_choices, .effect = EFFECT_AT_ONCE,
+	 .help = "The least important lines that are still written."},
+	{SERVER(drain_timeout_ms), .path = "drain_timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "30s", .min = 0, .max = DAY, .effect = EFFECT_AT_ONCE,
+	 .help = "How long connections may go on after the server was asked to stop, or after the "
+		 "master was lost; what is open then is closed and counted."},
+	{SERVER(hang_timeout_ms), .path = "hang_timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "5s", .min = SECOND, .max = HOUR, .effect = EFFECT_AT_ONCE,
+	 .help = "A worker that makes no progress for so long, although it had CPU time, is "
+		 "replaced and its stack logged."},
+	{SERVER(max_connections), .path = "max_connections", .type = OPTION_COUNT,
+	 .fallback = "100000", .min = 1, .max = 100000000, .effect = EFFECT_AT_ONCE,
+	 .help = "Connections open at the same time in all workers and listeners together; each "
+		 "needs a descriptor."},
+	{SERVER(strict), .path = "strict", .type = OPTION_BOOL, .fallback = "false",
+	 .effect = EFFECT_AT_ONCE,
+	 .help = "Refuse to start or reload when a limit of the machine cuts what is configured, "
+		 "instead of warning."},
+	{SERVER(kernel.somaxconn), .path = "kernel.somaxconn", .type = OPTION_COUNT,
+	 .fallback = "auto", .min = 1, .max = INT32_MAX,
+	 .words = {{"auto", CONFIG_SOMAXCONN_AUTO}, {"keep", CONFIG_SOMAXCONN_KEEP}},
+	 .effect = EFFECT_AT_ONCE,
+	 .help = "The kernel's net.core.somaxconn, which caps every backlog: \"auto\" raises it when "
+		 "a backlog needs it and never lowers it, \"keep\" never touches it, a number sets "
+		 "it."},
+
+	{LISTENER(name), .path = "name", .type = OPTION_TEXT, .min = 1, .max = 31,
+	 .effect = EFFECT_AT_ONCE,
+	 .help = "Name of the listener in logs and statistics: a letter or underscore, then letters, "
+		 "digits, underscores and hyphens."},
+	{LISTENER(addresses), .path = "address", .type = OPTION_ADDRESSES,
+	 .effect = EFFECT_AT_ONCE,
+	 .help = "Where to listen, one string or an array of them: \"127.0.0.1:80\", \"[::1]:80\", "
+		 "\"*:80\" (every address, IPv4 and IPv6), \"unix:/path\"."},
+	{LISTENER(protocol), .path = "protocol", .type = OPTION_CHOICE,
+	 .choices = protocol_choices, .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "What is spoken on its connections."},
+	{LISTENER(backlog), .path = "backlog", .type = OPTION_COUNT, .fallback = "4096",
+	 .min = 1, .max = INT32_MAX, .effect = EFFECT_AT_ONCE,
+	 .help = "Length of the accept queue of each address; the kernel applies the smaller of this "
+		 "and net.core.somaxconn."},
+	{LISTENER(max_connections), .path = "max_connections", .type = OPTION_COUNT,
+	 .fallback = "none", .min = 1, .max = 100000000, .words = NONE, .effect = EFFECT_AT_ONCE,
+	 .help = "Connections of this listener open at the same time; \"none\": only the server's "
+		 "max_connections counts."},
+	{LISTENER(on_limit), .path = "on_limit", .type = OPTION_CHOICE, .fallback = "wait",
+	 .choices = on_limit_choices, .effect = EFFECT_AT_ONCE,
+	 .help = "At a limit of connections a client waits in the kernel's queue (\"wait\") or is "
+		 "refused at once (\"refuse\")."},
+	{LISTENER(idle_timeout_ms), .path = "idle_timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "10m", .min = 1, .max = 365 * DAY, .words = NONE,
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Close a connection on which nothing was received for so long."},
+	{LISTENER(write_timeout_ms), .path = "write_timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "60s", .min = 1, .max = 365 * DAY, .words = NONE,
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Close a connection whose client took nothing of the pending output for so long."},
+	{LISTENER(lifetime_ms), .path = "lifetime", .type = OPTION_DURATION_MS,
+	 .fallback = "none", .min = 1, .max = 365 * DAY, .words = NONE,
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Close a connection at this age, whatever it does."},
+	{LISTENER(max_pending_bytes), .path = "max_pending", .type = OPTION_SIZE,
+	 .fallback = "64K", .min = 1, .max = 1024 * MIB, .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Output kept for one connection; beyond it nothing more is read from that client "
+		 "until it has taken some."},
+	{LISTENER(no_delay), .path = "no_delay", .type = OPTION_BOOL, .fallback = "true",
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Send small segments at once (TCP_NODELAY)."},
+	{LISTENER(user_timeout_ms), .path = "user_timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "none", .min = 1, .max = INT32_MAX, .words = NONE,
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Give up a connection whose client acknowledged nothing that was sent for so long "
+		 "(TCP_USER_TIMEOUT); also ends a live client that does not read."},
+	{LISTENER(unix_mode), .path = "unix_mode", .type = OPTION_MODE, .fallback = "0660",
+	 .min = 0, .max = 0777, .effect = EFFECT_AT_ONCE,
+	 .help = "Permissions of the path of a unix socket."},
+	{LISTENER(keepalive.idle_ms), .path = "keepalive.idle", .type = OPTION_DURATION_MS,
+	 .fallback = "60s", .min = SECOND, .max = 32767 * SECOND, .words = NONE,
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Probe a connection that was silent for so long (TCP_KEEPIDLE, whole seconds); "
+		 "\"none\": no probes."},
+	{LISTENER(keepalive.interval_ms), .path = "keepalive.interval", .type = OPTION_DURATION_MS,
+	 .fallback = "10s", .min = SECOND, .max = 32767 * SECOND,
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Time between two probes (TCP_KEEPINTVL, whole seconds)."},
+	{LISTENER(keepalive.probes), .path = "keepalive.probes", .type = OPTION_COUNT,
+	 .fallback = "6", .min = 1, .max = 127, .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Unanswered probes after which the connection is given up (TCP_KEEPCNT)."},
+};
+/* clang-format on */
+const size_t config_schema_count = ARRAY_LEN(config_schema);
