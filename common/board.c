@@ -337,7 +337,10 @@ board_read_listener(
 			return;
 		}
 	}
+	/* The writer is stopped in the middle, or faster than we are: its closes may be newer than
+	 * its accepts, so the sum is made to hold here. */
 	copy->stats[STAT_LISTENER_open] = reckon_open(copy);
+	copy->stats[STAT_LISTENER_accepted] = closed_sum(copy) + copy->stats[STAT_LISTENER_open];
 }
 
 void
