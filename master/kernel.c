@@ -68,18 +68,16 @@ kernel_largest_backlog(const struct config *config)
 int64_t
 kernel_want_somaxconn(const struct config *config, int64_t now)
 {
-	int64_t wanted = config->kernel.somaxconn;
+	int64_t largest = kernel_largest_backlog(config);
 
-	if (wanted == CONFIG_SOMAXCONN_KEEP) {
+	switch (config->kernel.somaxconn) {
+	case CONFIG_SOMAXCONN_KEEP:
 		return now;
+	case CONFIG_SOMAXCONN_AUTO:
+		return largest > now ? largest : now;
+	default:
+		return config->kernel.somaxconn;
 	}
-	if (wanted == CONFIG_SOMAXCONN_AUTO) {
-		wanted = kernel_largest_backlog(config);
-	}
-	if (wanted > KERNEL_SOMAXCONN_MAX) {
-		wanted = KERNEL_SOMAXCONN_MAX;
-	}
-	return wanted > now ? wanted : now;
 }
 
 static void
@@ -163,15 +161,33 @@ kernel_explain_somaxconn(const struct kernel_somaxconn *result, char *buffer, si
 		kernel_add_remedy(&text, result->error, result->wanted);
 	} else if (result->now != result->before) {
 		text_add(&text,
-			"net.core.somaxconn raised from %lld to %lld (kernel.somaxconn = \"keep\" "
-			"would "
-			"leave it alone)",
-			(long long)result->before, (long long)result->now);
-	} else if (result->setting >= 0 && result->setting < result->now) {
-		text_add(&text,
-			"net.core.somaxconn stays %lld: kernel.somaxconn = %lld is less, and it is "
-			"never lowered",
-			(long long)result->now, (long long)result->setting);
+			"net.core.somaxconn changed from %lld to %lld, as kernel.somaxconn says%s",
+			(long long)result->before, (long long)result->now,
+			result->setting == CONFIG_SOMAXCONN_AUTO
+				? " (\"auto\": the largest backlog; \"keep\" would leave it alone)"
+				: "");
 	}
+	return buffer;
+}
+
+const char *
+kernel_explain_cut(
+	const struct kernel_somaxconn *result, int64_t backlog, char *buffer, size_t size)
+{
+	struct text text;
+
+	if (result->error != 0) {
+		return kernel_explain_somaxconn(result, buffer, size);
+	}
+	text_init(&text, buffer, size);
+	text_add(&text, "net.core.somaxconn is %lld", (long long)result->now);
+	if (result->setting == CONFIG_SOMAXCONN_KEEP) {
+		text_add(&text, " and kernel.somaxconn = \"keep\" leaves it so");
+	} else if (result->setting >= 0) {
+		text_add(&text, ", as kernel.somaxconn says");
+	}
+	text_add(&text,
+		". Set kernel.somaxconn = \"auto\", or run: sysctl -w net.core.somaxconn=%lld",
+		(long long)backlog);
 	return buffer;
 }

@@ -1,5 +1,5 @@
-/* Kernel settings: read, raise, explain. Only net.core.somaxconn is ever changed, only upwards, and
- * only when the configuration lets it. Values are those of this network namespace. */
+/* Kernel settings: read, change, explain. Only net.core.somaxconn is ever changed, and only as the
+ * configuration says. Values are those of this network namespace. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,7 +30,7 @@ struct kernel_somaxconn {
 };
 
 /** What `config` wants of a machine whose value is `now`. "auto": the largest backlog, never less
- *  than now; a number: that number, never less than now; "keep": now. Pure. */
+ *  than now, because other programs count on it; a number: that number; "keep": now. Pure. */
 int64_t kernel_want_somaxconn(const struct config *config, int64_t now);
 /** The largest backlog of all listeners. Pure. */
 int64_t kernel_largest_backlog(const struct config *config);
@@ -48,3 +48,6 @@ void kernel_foresee_somaxconn(
  *  @return buffer; "" when there is nothing to say */
 const char *kernel_explain_somaxconn(
 	const struct kernel_somaxconn *result, char *buffer, size_t size);
+/** Why a backlog does not get through net.core.somaxconn, and what to do. Pure. @return buffer */
+const char *kernel_explain_cut(
+	const struct kernel_somaxconn *result, int64_t backlog, char *buffer, size_t size);

@@ -88,35 +88,11 @@ listeners_find(const struct listeners *listeners, const struct address *address)
 	return NULL;
 }
 
-/* Only a TCP backlog is cut by somaxconn alone, and only there the kernel tells what is in force.
- */
-static void
-listeners_add_reason(struct text *text, const struct kernel_somaxconn *somaxconn)
-{
-	char words[512];
-
-	if (somaxconn->error != 0) {
-		text_add(text, "; %s", kernel_explain_somaxconn(somaxconn, words, sizeof(words)));
-	} else if (somaxconn->setting == CONFIG_SOMAXCONN_KEEP) {
-		text_add(text,
-			"; net.core.somaxconn is %lld and kernel.somaxconn = \"keep\" leaves it "
-			"so. Set "
-			"it to \"auto\", or run: sysctl -w net.core.somaxconn=N",
-			(long long)somaxconn->now);
-	} else {
-		text_add(text,
-			"; net.core.somaxconn is %lld. Set kernel.somaxconn = \"auto\", or run: "
-			"sysctl "
-			"-w net.core.somaxconn=N",
-			(long long)somaxconn->now);
-	}
-}
-
 static void
 listeners_report_socket(struct master *master, const struct listening_socket *socket)
 {
 	const char *name = master->config->listeners[socket->listener].name;
-	char buffer[REPORT_TEXT_MAX], where[ADDRESS_TEXT_MAX];
+	char buffer[REPORT_TEXT_MAX], words[512], where[ADDRESS_TEXT_MAX];
 	bool is_cut = (int64_t)socket->effective_backlog < socket->asked_backlog;
 	struct text text;
 
@@ -124,8 +100,9 @@ listeners_report_socket(struct master *master, const struct listening_socket *so
 	text_add(&text, "listener %s: %s: effective backlog %u", name,
 		address_format(&socket->address, where), (unsigned)socket->effective_backlog);
 	if (is_cut) {
-		text_add(&text, " of %lld asked", (long long)socket->asked_backlog);
-		listeners_add_reason(&text, &master->somaxconn);
+		text_add(&text, " of %lld asked: %s", (long long)socket->asked_backlog,
+			kernel_explain_cut(
+				&master->somaxconn, socket->asked_backlog, words, sizeof(words)));
 	}
 	if (socket->was_inherited) {
 		text_add(&text, "; passed by the service manager");
