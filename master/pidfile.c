@@ -43,33 +43,58 @@ pidfile_read_number(int fd)
 
 /* A directory in which others may rename files would let them put theirs in place of ours. */
 static int
-pidfile_check_directory(const char *path, struct fault *why)
+pidfile_check_trust(
+	const char *path, const char *directory, const struct stat *found, struct fault *why)
+{
+	if (!S_ISDIR(found->st_mode)) {
+		return fault_set(why, ENOTDIR, "pid file %s: %s", path, directory);
+	}
+	if (found->st_uid != 0 && found->st_uid != geteuid()) {
+		return fault_say(why, EPERM,
+			"pid file %s: directory %s belongs to uid %u, who could replace the file; "
+			"use "
+			"a directory of root or of uid %u",
+			path, directory, (unsigned)found->st_uid, (unsigned)geteuid());
+	}
+	if ((found->st_mode & (S_IWGRP | S_IWOTH)) != 0 && (found->st_mode & S_ISVTX) == 0) {
+		return fault_say(why, EPERM,
+			"pid file %s: directory %s may be written by others, who could replace the "
+			"file; run: chmod go-w %s",
+			path, directory, directory);
+	}
+	return 0;
+}
+
+/* @param makes  the directory if only its last part is missing; otherwise say whether we could */
+static int
+pidfile_check_directory(const char *path, bool makes, struct fault *why)
 {
 	char *copy = strdup(path);
 	const char *directory;
 	struct stat found;
-	int status = 0;
+	int status;
 
 	if (copy == NULL) {
 		return fault_set(why, ENOMEM, "pid file %s", path);
 	}
 	directory = dirname(copy);
-	if (stat(directory, &found) != 0 && errno == ENOENT) {
-		(void)mkdir(directory, 0755);
+	status = stat(directory, &found) == 0 ? 0 : -errno;
+	if (status == -ENOENT && makes) {
+		status = mkdir(directory, 0755) == 0 && stat(directory, &found) == 0 ? 0 : -errno;
 	}
-	if (stat(directory, &found) != 0) {
-		status = fault_set(why, errno, "pid file %s: directory %s", path, directory);
-	} else if (found.st_uid != 0 && found.st_uid != geteuid()) {
-		status = fault_say(why, EPERM,
-			"pid file %s: directory %s belongs to uid %u, who could replace the file; "
-			"use "
-			"a directory of root or of uid %u",
-			path, directory, (unsigned)found.st_uid, (unsigned)geteuid());
-	} else if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (found.st_mode & S_ISVTX) == 0) {
-		status = fault_say(why, EPERM,
-			"pid file %s: directory %s may be written by others, who could replace the "
-			"file; run chmod go-w %s",
-			path, directory, directory);
+	if (status == 0) {
+		status = pidfile_check_trust(path, directory, &found, why);
+	} else if (status == -ENOENT && !makes) {
+		char *parent = strdup(directory);
+
+		status = parent != NULL && access(dirname(parent), W_OK) == 0 ? 0 : -errno;
+		free(parent);
+		if (status != 0) {
+			status = fault_set(why, -status, "pid file %s: cannot make directory %s",
+				path, directory);
+		}
+	} else {
+		status = fault_set(why, -status, "pid file %s: directory %s", path, directory);
 	}
 	free(copy);
 	return status;
@@ -138,10 +163,10 @@ pidfile_is_at(int fd, const char *path)
 }
 
 static int
-pidfile_open_file(const char *path, bool *was_created, struct fault *why)
+pidfile_open_file(const char *path, int creates, bool *was_created, struct fault *why)
 {
 	int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
-	int fd = open(path, flags | O_CREAT | O_EXCL, PIDFILE_MODE);
+	int fd = open(path, flags | creates, PIDFILE_MODE);
 
 	*was_created = fd >= 0;
 	if (fd < 0 && errno == EEXIST) {
@@ -161,7 +186,7 @@ pidfile_open_file(const char *path, bool *was_created, struct fault *why)
 static int
 pidfile_try(const char *path, bool *was_created, struct fault *why)
 {
-	int fd = pidfile_open_file(path, was_created, why);
+	int fd = pidfile_open_file(path, O_CREAT | O_EXCL, was_created, why);
 	int status;
 
 	if (fd < 0) {
@@ -192,7 +217,7 @@ pidfile_open(struct pidfile *pidfile, const char *path, struct fault *why)
 	if (path[0] == '\0') {
 		return 0;
 	}
-	status = pidfile_check_directory(path, why);
+	status = pidfile_check_directory(path, true, why);
 	if (status != 0) {
 		return status;
 	}
@@ -252,6 +277,36 @@ void
 pidfile_abandon(struct pidfile *pidfile)
 {
 	pidfile_close(pidfile, pidfile->was_created);
+}
+
+/* An existing file is looked at, for one that is missing the directory must be writable. */
+int
+pidfile_check(const char *path, struct fault *why)
+{
+	int status = path[0] != '\0' ? pidfile_check_directory(path, false, why) : 0;
+	bool was_created;
+	struct stat found;
+	char *copy;
+	int fd;
+
+	if (path[0] == '\0' || status != 0) {
+		return status;
+	}
+	if (lstat(path, &found) == 0) {
+		fd = pidfile_open_file(path, 0, &was_created, why);
+		if (fd < 0) {
+			return fd;
+		}
+		status = pidfile_check_file(fd, path, why);
+		(void)close(fd);
+		return status;
+	}
+	copy = strdup(path);
+	if (copy == NULL || (access(dirname(copy), W_OK) != 0 && errno != ENOENT)) {
+		status = fault_set(why, errno, "pid file %s: cannot write its directory", path);
+	}
+	free(copy);
+	return status;
 }
 
 pid_t

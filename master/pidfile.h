@@ -33,6 +33,9 @@ void pidfile_remove(struct pidfile *pidfile);
  *  before stays. */
 void pidfile_abandon(struct pidfile *pidfile);
 
+/** Whether pidfile_open would find a place that it trusts and may write, without touching anything
+ *  and whoever holds the lock. @return 0 or what pidfile_open would return */
+int pidfile_check(const char *path, struct fault *why) MUST_CHECK;
 /** Who holds the lock of a path, without touching anything.
  *  @return its pid, 0 when nobody holds it or there is no file, -1 when somebody does whose number
  *          is not in the file (yet) */

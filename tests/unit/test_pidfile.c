@@ -251,6 +251,33 @@ START_TEST(an_abandoned_file_is_removed_only_if_we_made_it)
 }
 END_TEST
 
+START_TEST(a_check_finds_what_opening_would_and_touches_nothing)
+{
+	struct pidfile pidfile;
+	struct fault why;
+	char deep[96];
+
+	ck_assert_int_eq(pidfile_check("", &why), 0);
+	ck_assert_int_eq(pidfile_check(path, &why), 0);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	(void)snprintf(deep, sizeof(deep), "%s/run/pid", directory);
+	ck_assert_int_eq(pidfile_check(deep, &why), 0);
+	(void)snprintf(deep, sizeof(deep), "%s/run", directory);
+	ck_assert_int_eq(access(deep, F_OK), -1);
+	(void)snprintf(deep, sizeof(deep), "%s/a/b/pid", directory);
+	ck_assert_int_eq(pidfile_check(deep, &why), -ENOENT);
+	(void)snprintf(deep, sizeof(deep), "%s/other/pid", directory);
+	write_file(other, "");
+	ck_assert_int_eq(pidfile_check(deep, &why), -ENOTDIR);
+	write_file(path, "no number\n");
+	ck_assert_int_eq(pidfile_check(path, &why), -EPERM);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(pidfile_open(&pidfile, path, &why), 0);
+	ck_assert_int_eq(pidfile_check(path, &why), 0); /* whoever holds it */
+	pidfile_remove(&pidfile);
+}
+END_TEST
+
 UNIT_TESTS("pidfile", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, our_number_is_written_and_removed);
 	   tcase_add_test(tests, no_path_means_no_file);
@@ -265,4 +292,5 @@ UNIT_TESTS("pidfile", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, a_directory_that_others_may_write_is_refused);
 	   tcase_add_test(tests, a_missing_directory_is_made_but_no_missing_tree);
 	   tcase_add_test(tests, somebody_elses_file_at_the_path_survives_our_end);
+	   tcase_add_test(tests, a_check_finds_what_opening_would_and_touches_nothing);
 	   tcase_add_test(tests, an_abandoned_file_is_removed_only_if_we_made_it);)
