@@ -45,6 +45,7 @@ struct master {
 	struct fleet *fleet;
 	struct kernel_somaxconn somaxconn; /* what became of it at the last start or reload */
 	struct activation activation;
+	bool is_daemon; /* -d: there is no terminal to write to */
 	struct daemon daemon;
 	struct notify notify;
 	struct pidfile pidfile;
