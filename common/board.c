@@ -75,9 +75,9 @@ board_layout(void)
 		BOARD_SLOTS, BOARD_LISTENERS, BOARD_EVENTS, offsetof(struct board_slot, stats),
 		offsetof(struct board_slot, crash), offsetof(struct board_slot, listeners),
 		sizeof(struct board_crash), offsetof(struct board_crash, frames),
-		offsetof(struct board_master, stats), offsetof(struct board_master, listeners),
-		sizeof(struct board_listener_head), offsetof(struct board_master, events),
-		sizeof(struct board_event)};
+		offsetof(struct board_master, stats), offsetof(struct board_master, kernel),
+		offsetof(struct board_master, listeners), sizeof(struct board_listener_head),
+		offsetof(struct board_master, events), sizeof(struct board_event)};
 	uint64_t hash = hash_bytes(0xcbf29ce484222325, sizes, sizeof(sizes));
 
 	for (size_t i = 0; i < stat_row_count; i++) {

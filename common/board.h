@@ -29,7 +29,8 @@ enum stat_scope {
 	STAT_SCOPE_LISTENER,
 	STAT_SCOPE_CLOSE,
 	STAT_SCOPE_QUEUE,
-	STAT_SCOPE_MASTER
+	STAT_SCOPE_MASTER,
+	STAT_SCOPE_KERNEL
 };
 enum stat_kind { STAT_COUNTER, STAT_GAUGE };
 enum stat_unit {
@@ -59,6 +60,7 @@ enum stat_worker_index {
 #define STAT_IN_WORKER_CLOSE(name)
 #define STAT_IN_WORKER_QUEUE(name)
 #define STAT_IN_WORKER_MASTER(name)
+#define STAT_IN_WORKER_KERNEL(name)
 #include "common/stats.def"
 #undef STAT
 	STAT_WORKER_COUNT
@@ -70,6 +72,7 @@ enum stat_listener_index {
 #define STAT_IN_LISTENER_CLOSE(name)
 #define STAT_IN_LISTENER_QUEUE(name)
 #define STAT_IN_LISTENER_MASTER(name)
+#define STAT_IN_LISTENER_KERNEL(name)
 #include "common/stats.def"
 #undef STAT
 	STAT_LISTENER_COUNT
@@ -81,6 +84,7 @@ enum close_reason {
 #define STAT_IN_CLOSE_CLOSE(name) CLOSE_##name,
 #define STAT_IN_CLOSE_QUEUE(name)
 #define STAT_IN_CLOSE_MASTER(name)
+#define STAT_IN_CLOSE_KERNEL(name)
 #include "common/stats.def"
 #undef STAT
 	CLOSE_COUNT
@@ -92,6 +96,7 @@ enum stat_queue_index {
 #define STAT_IN_QUEUE_CLOSE(name)
 #define STAT_IN_QUEUE_QUEUE(name) STAT_QUEUE_##name,
 #define STAT_IN_QUEUE_MASTER(name)
+#define STAT_IN_QUEUE_KERNEL(name)
 #include "common/stats.def"
 #undef STAT
 	STAT_QUEUE_COUNT
@@ -103,9 +108,22 @@ enum stat_master_index {
 #define STAT_IN_MASTER_CLOSE(name)
 #define STAT_IN_MASTER_QUEUE(name)
 #define STAT_IN_MASTER_MASTER(name) STAT_MASTER_##name,
+#define STAT_IN_MASTER_KERNEL(name)
 #include "common/stats.def"
 #undef STAT
 	STAT_MASTER_COUNT
+};
+enum stat_kernel_index {
+#define STAT(scope, name, ...) STAT_IN_KERNEL_##scope(name)
+#define STAT_IN_KERNEL_WORKER(name)
+#define STAT_IN_KERNEL_LISTENER(name)
+#define STAT_IN_KERNEL_CLOSE(name)
+#define STAT_IN_KERNEL_QUEUE(name)
+#define STAT_IN_KERNEL_MASTER(name)
+#define STAT_IN_KERNEL_KERNEL(name) STAT_KERNEL_##name,
+#include "common/stats.def"
+#undef STAT
+	STAT_KERNEL_COUNT
 };
 
 /** Every row in the order of stats.def. */
@@ -184,6 +202,9 @@ struct board_master {
 	uint64_t size;
 	_Atomic uint32_t slots_used; /* highest slot ever used + 1 */
 	board_cell stats[STAT_MASTER_COUNT];
+	_Atomic uint32_t has_kernel;                   /* the two below were read */
+	board_cell kernel[STAT_KERNEL_COUNT];          /* now */
+	board_cell kernel_at_start[STAT_KERNEL_COUNT]; /* when this master began to look */
 	struct board_listener_head listeners[BOARD_LISTENERS];
 	_Atomic uint64_t last_event;
 	struct board_event events[BOARD_EVENTS];
