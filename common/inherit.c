@@ -15,10 +15,11 @@
 
 #define INHERIT_VARIABLE "ACCEPTD_INHERIT"
 
-/* What a child keeps of the environment: local time in its log, and what tools for developers
- * need. */
+/* What a child keeps of the environment: local time in its log, whether its standard error is the
+ * journal, and what tools for developers need. */
 static const char *const kept[] = {
 	"TZ",
+	"JOURNAL_STREAM",
 	"ASAN_OPTIONS",
 	"UBSAN_OPTIONS",
 	"LSAN_OPTIONS",
@@ -82,6 +83,7 @@ inherit_write(const struct inherit *inherit, struct inherit_space *space)
 {
 	size_t used = 0;
 
+	_Static_assert(ARRAY_LEN(kept) + 2 <= ARRAY_LEN(space->environment), "room for all");
 	(void)snprintf(space->title, sizeof(space->title), "acceptd: worker %d", inherit->slot);
 	write_variable(inherit, space->variable, sizeof(space->variable));
 	space->argv[0] = space->title;

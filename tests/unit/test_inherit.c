@@ -85,6 +85,7 @@ START_TEST(only_the_listed_variables_pass_to_a_child)
 	clearenv();
 	setenv("TZX", "no", 1);
 	setenv("TZ", "Europe/Berlin", 1);
+	setenv("JOURNAL_STREAM", "8:4711", 1);
 	setenv("LD_PRELOAD", "", 1);
 	setenv("LIBEV_FLAGS", "2", 1);
 	setenv("ASAN_OPTIONS", "a=1", 1);
@@ -95,9 +96,10 @@ START_TEST(only_the_listed_variables_pass_to_a_child)
 	while (space.environment[count] != NULL) {
 		count++;
 	}
-	ck_assert_uint_eq(count, 6);
+	ck_assert_uint_eq(count, 7);
 	ck_assert(has_entry(&space, "ACCEPTD_INHERIT=worker 3 3"));
 	ck_assert(has_entry(&space, "TZ=Europe/Berlin"));
+	ck_assert(has_entry(&space, "JOURNAL_STREAM=8:4711"));
 	ck_assert(has_entry(&space, "ASAN_OPTIONS=a=1"));
 	ck_assert(has_entry(&space, "UBSAN_OPTIONS=b=1"));
 	ck_assert(has_entry(&space, "LSAN_OPTIONS=c=1"));
