@@ -42,6 +42,7 @@ signals_start(struct signals *signals, struct ev_loop *loop, struct master *mast
 
 	_Static_assert(ARRAY_LEN(rows) == SIGNALS_MAX, "a watcher for each row");
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a log at the limit of files: an error like others */
 	signals->master = master;
 	for (i = 0; i < ARRAY_LEN(rows); i++) {
 		struct signals_watcher *request = &signals->watchers[i];

@@ -30,7 +30,7 @@ struct signals {
 	struct master *master;
 };
 
-/** Begin to watch; SIGPIPE is ignored from here on. Does not keep the loop alive. */
+/** Begin to watch; SIGPIPE and SIGXFSZ are ignored from here on. Does not keep the loop alive. */
 void signals_start(struct signals *signals, struct ev_loop *loop, struct master *master,
 	const struct signals_actions *actions);
 void signals_stop(struct signals *signals, struct ev_loop *loop);
