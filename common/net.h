@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "common/address.h"
+#include "common/defs.h"
 
 struct fault;
 
@@ -24,14 +25,20 @@ struct net_options {
 };
 
 /** Bind and listen. Non-blocking, close-on-exec, SO_REUSEADDR, never SO_REUSEPORT.
- *  A unix socket that nobody listens on is removed first; one in use is -EADDRINUSE.
+ *  The dual wildcard "*:80" becomes 0.0.0.0:80 where the kernel has no IPv6.
+ *  A unix socket that nobody listens on is removed first; one in use is -EADDRINUSE, a file that is
+ *  no socket -EEXIST. Its path has the permissions asked for before anybody can connect (umask(2)
+ *  is changed for a moment: not for programs with threads).
  *  @return a descriptor the caller closes, or negative errno with the sentence without its subject,
- *          as "cannot bind 0.0.0.0:80: Permission denied".
- *          Ordinary: -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -EAFNOSUPPORT. */
+ *          as "cannot bind 127.0.0.1:80: Address already in use".
+ *          Ordinary: -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -EEXIST, and -EAFNOSUPPORT for an IPv6
+ *          address where the kernel has none. */
 int net_listen(const struct address *address, const struct net_options *options,
 	struct fault *why) MUST_CHECK;
-/** Apply changed options and backlog to a live listener; listen(2) again changes the limit at once,
- *  both ways, and loses no queued client (measured). @return 0 or negative errno */
+/** Apply changed options, permissions and backlog to a live listener; listen(2) again changes the
+ *  limit at once, both ways, and loses no queued client (measured).
+ *  @return 0 or negative errno; -ESHUTDOWN: somebody shut a unix listener down, which nothing can
+ *          revive (TCP can: 0) */
 int net_listener_apply(int fd, const struct net_options *options, struct fault *why) MUST_CHECK;
 
 struct net_queue {
@@ -40,16 +47,20 @@ struct net_queue {
 	uint32_t dropped_segments; /* sk_drops, wraps at 2^32; segments, not clients */
 	bool is_listening; /* false after somebody's shutdown(2): heal with net_listener_apply */
 };
-/** Two getsockopt calls, about 0.5 us (TCP_INFO, SO_MEMINFO). For a unix socket depth is 0 and
- *  limit the one asked for: Linux does not tell. @return 0 or negative errno */
+/** Two getsockopt calls, about 0.5 us (TCP_INFO, SO_MEMINFO). A unix socket is asked about through
+ *  sock_diag(7), some 10 us; where that is missing depth and limit are 0, and nothing is ever
+ *  counted as dropped: a client that meets a full queue waits, or gets EAGAIN.
+ *  @return 0 or negative errno */
 int net_listener_sample(int fd, struct net_queue *queue) MUST_CHECK;
-/** Queue depth alone, 0.26 us; 0 when unknown. */
+/** Queue depth alone, 0.26 us (unix as above); 0 when unknown. */
 uint32_t net_listener_depth(int fd);
 /** Drop new SYNs unseen (a socket filter), while clients whose handshake is done or under way still
- * get in: the first half of closing a listener without losing anybody. Dropped clients try again in
- * a second and then meet whoever listens by then, or are refused. `net_listener_let_in` takes it
- * back. */
+ *  get in: the first half of closing a listener without losing anybody. Dropped clients try again
+ *  in a second and then meet whoever listens by then, or are refused. Each dropped SYN counts as a
+ *  dropped segment. TCP only: at a unix socket it has no effect, remove the path instead.
+ *  @return 0 or negative errno */
 int net_listener_shut_out(int fd) MUST_CHECK;
+/** Take it back. @return 0; -ENOENT when nobody was shut out; or another negative errno */
 int net_listener_let_in(int fd) MUST_CHECK;
 
 /** accept4 with SOCK_NONBLOCK|SOCK_CLOEXEC; the address comes from the call itself because
@@ -65,10 +76,22 @@ struct net_accepted {
 /** To be called before the first write. @return 0 or negative errno (not TCP: -EOPNOTSUPP) */
 int net_accepted_info(int fd, struct net_accepted *info) MUST_CHECK;
 
+/* What the kernel knows about a client of an open connection. */
+struct net_peer {
+	uint32_t unacknowledged; /* segments sent and not acknowledged */
+	uint32_t probes;         /* keepalive or zero-window probes without an answer */
+	int64_t silent_ms;       /* since the last segment of any kind came from the client */
+};
+/** One getsockopt(TCP_INFO). A dead client leaves data unacknowledged or probes unanswered while it
+ *  is silent; a live one that does not read answers each probe (measured).
+ *  @return 0 or negative errno (not TCP: -EOPNOTSUPP) */
+int net_peer_look(int fd, struct net_peer *peer) MUST_CHECK;
+
 /** Make the close a reset: SO_LINGER{1,0}. */
 void net_reset_on_close(int fd);
 /** The pending error of a socket, positive errno, 0 if none. */
 int net_socket_error(int fd);
-/** Who listens on a port of this network namespace, as "pid 812 (nginx)", by /proc/net/tcp* and
- *  /proc/PID/fd; "another process" if it cannot be found out. @return buffer */
+/** Who listens on an address of this network namespace, as "pid 812 (nginx)", by /proc/net and
+ *  /proc/PID/fd; "another process" if it cannot be found out, as for one of another user unless we
+ *  are root. Reads many files: for a failed start or reload only. @return buffer */
 const char *net_port_owner(const struct address *address, char *buffer, size_t size);
