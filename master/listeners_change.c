@@ -30,7 +30,7 @@ change_fail_open(const struct address *address, const char *name, int code,
 {
 	char owner[128];
 
-	if (code == -EADDRINUSE && address->any.sa_family != AF_UNIX) {
+	if (code == -EADDRINUSE) {
 		return fault_say(why, EADDRINUSE, "listener %s: %s, by %s", name, cause->text,
 			net_port_owner(address, owner, sizeof(owner)));
 	}
@@ -246,12 +246,11 @@ commit_apply_options(struct master *master, struct listening_socket *socket)
 			"listener %s: %s: %s; it goes on with its former settings", listener->name,
 			address_format(&socket->address, where), why.text);
 	}
-	/* Linux does not tell for a unix socket, but cuts it the same way. */
+	/* What a unix socket got is not always told; it is cut in the same way. */
 	socket->effective_backlog =
 		(uint32_t)(listener->backlog < master->somaxconn.now ? listener->backlog
 								     : master->somaxconn.now);
-	if (socket->address.any.sa_family != AF_UNIX &&
-		net_listener_sample(socket->fd, &queue) == 0) {
+	if (net_listener_sample(socket->fd, &queue) == 0 && queue.limit > 0) {
 		socket->effective_backlog = queue.limit;
 	}
 }

@@ -35,7 +35,8 @@ heal_find_damage(const struct listening_socket *socket)
 	if (!queue.is_listening) {
 		return "somebody shut it down and its queue was lost";
 	}
-	if (socket->address.any.sa_family != AF_UNIX && queue.limit != socket->effective_backlog) {
+	if (queue.limit != socket->effective_backlog &&
+		(queue.limit > 0 || socket->address.any.sa_family != AF_UNIX)) {
 		return "somebody changed its backlog";
 	}
 	/* Nobody but us attaches a filter, and we do it to retiring sockets alone; without one this
