@@ -1,0 +1,129 @@
+#include "common/network.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "common/address.h"
+#include "common/fault.h"
+#include "tests/unit/run.h"
+
+static union peer
+peer(const char *address)
+{
+	union peer made;
+
+	memset(&made, 0, sizeof(made));
+	if (inet_pton(AF_INET, address, &made.in4.sin_addr) == 1) {
+		made.any.sa_family = AF_INET;
+	} else {
+		ck_assert_int_eq(inet_pton(AF_INET6, address, &made.in6.sin6_addr), 1);
+		made.any.sa_family = AF_INET6;
+	}
+	return made;
+}
+
+static const struct {
+	const char *network, *address;
+	bool is_inside;
+} memberships[] = {
+	{"10.0.0.0/8", "10.255.255.255", true},
+	{"10.0.0.0/8", "11.0.0.0", false},
+	{"10.0.0.0/8", "::ffff:10.1.2.3", true},
+	{"192.0.2.7", "192.0.2.7", true},
+	{"192.0.2.7", "192.0.2.6", false},
+	{"0.0.0.0/0", "203.0.113.9", true},
+	{"0.0.0.0/0", "2001:db8::1", false},
+	{"::/0", "203.0.113.9", true},
+	{"2001:db8::/33", "2001:db8:7fff::", true},
+	{"2001:db8::/33", "2001:db8:8000::", false},
+	{"192.0.2.128/25", "192.0.2.127", false},
+	{"192.0.2.128/25", "192.0.2.255", true},
+};
+
+START_TEST(addresses_are_inside_or_outside)
+{
+	struct network network;
+	union peer member = peer(memberships[_i].address);
+	struct fault why;
+
+	ck_assert_int_eq(network_parse(memberships[_i].network, &network, &why), 0);
+	ck_assert_int_eq(network_contains(&network, &member), memberships[_i].is_inside);
+}
+END_TEST
+
+static const struct {
+	const char *string, *complaint;
+} refused[] = {
+	{"10.0.0.1/8", "did you mean 10.0.0.0/8?"},
+	{"2001:db8::1/64", "did you mean 2001:db8::/64?"},
+	{"10.0.0.0/33", "allowed: 0..32"},
+	{"::/129", "allowed: 0..128"},
+	{"10.0.0.0/-1", "allowed: 0..32"},
+	{"10.0.0.0/", "allowed: 0..32"},
+	{"10.0.0.0/8x", "allowed: 0..32"},
+	{"example.org", "is not an IPv4 or IPv6 network"},
+	{"", "is not an IPv4 or IPv6 network"},
+	{"1111:2222:3333:4444:5555:6666:7777:8888:9999:0000:1111:2222:3333:4444/64",
+		"is not an IPv4 or IPv6 network"},
+};
+
+START_TEST(what_is_no_network_is_refused_with_a_hint)
+{
+	struct network network;
+	struct fault why;
+
+	ck_assert_int_lt(network_parse(refused[_i].string, &network, &why), 0);
+	ck_assert_msg(strstr(why.text, refused[_i].complaint) != NULL, "%s", why.text);
+}
+END_TEST
+
+static const char *const round_trips[] = {
+	"10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "::/0", "0.0.0.0/0", "fe80::1/128"};
+
+START_TEST(networks_print_as_they_parse)
+{
+	char buffer[NETWORK_TEXT_MAX];
+	struct network network;
+
+	ck_assert_int_eq(network_parse(round_trips[_i], &network, NULL), 0);
+	ck_assert_str_eq(network_format(&network, buffer), round_trips[_i]);
+}
+END_TEST
+
+START_TEST(a_source_is_an_ipv4_address_or_an_ipv6_net_of_64)
+{
+	union peer a = peer("192.0.2.1"), b = peer("::ffff:192.0.2.1");
+	union peer c = peer("2001:db8:1:2:3::1"), d = peer("2001:db8:1:2:ffff::9");
+	union peer unix_peer = {.any.sa_family = AF_UNIX};
+	struct in6_addr one, other;
+
+	ck_assert(network_source_of(&a, &one) && network_source_of(&b, &other));
+	ck_assert_mem_eq(&one, &other, sizeof(one));
+	ck_assert(network_source_of(&c, &one) && network_source_of(&d, &other));
+	ck_assert_mem_eq(&one, &other, sizeof(one));
+	ck_assert(!network_source_of(&unix_peer, &one));
+}
+END_TEST
+
+START_TEST(a_list_contains_what_one_of_its_networks_does)
+{
+	struct network items[2];
+	struct network_list list = {items, 2};
+	struct network_list nothing = {NULL, 0};
+	union peer inside = peer("192.0.2.9"), outside = peer("198.51.100.1");
+
+	ck_assert_int_eq(network_parse("10.0.0.0/8", &items[0], NULL), 0);
+	ck_assert_int_eq(network_parse("192.0.2.0/24", &items[1], NULL), 0);
+	ck_assert(network_list_contains(&list, &inside));
+	ck_assert(!network_list_contains(&list, &outside));
+	ck_assert(!network_list_contains(&nothing, &inside));
+}
+END_TEST
+
+UNIT_TESTS("network", tcase_add_loop_test(tests, addresses_are_inside_or_outside, 0,
+			      (int)ARRAY_LEN(memberships));
+	   tcase_add_loop_test(
+		   tests, what_is_no_network_is_refused_with_a_hint, 0, (int)ARRAY_LEN(refused));
+	   tcase_add_loop_test(tests, networks_print_as_they_parse, 0, (int)ARRAY_LEN(round_trips));
+	   tcase_add_test(tests, a_source_is_an_ipv4_address_or_an_ipv6_net_of_64);
+	   tcase_add_test(tests, a_list_contains_what_one_of_its_networks_does);)
