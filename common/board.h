@@ -157,6 +157,7 @@ enum board_pause { /* why a worker does not accept now; bits */
 	BOARD_PAUSE_BALANCE = 1,
 	BOARD_PAUSE_LIMIT = 2,
 	BOARD_PAUSE_DESCRIPTORS = 4,
+	BOARD_PAUSE_TROUBLE = 8, /* accept fails; tried again ten times a second */
 };
 
 /* `claims` are places taken against max_connections: the open connections and those a worker is

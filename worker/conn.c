@@ -1,0 +1,419 @@
+/* Reads into the scratch buffer of the worker, writes at once, and keeps only what the socket did
+ * not take: a message costs one recv(2), one send(2) and no change of the epoll set.
+ *
+ * The steps return verdicts; conn_apply obeys them as the last thing of every callback, because the
+ * connection may be gone afterwards. */
+#include "worker/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/net.h"
+#include "worker/crash.h"
+#include "worker/ledger.h"
+#include "worker/output.h"
+#include "worker/service.h"
+#include "worker/settings.h"
+
+#define LOG_INTERVAL_MS 10000
+
+static void conn_apply(struct conn *conn, struct verdict verdict);
+
+void *
+conn_state(struct conn *conn)
+{
+	return conn + 1;
+}
+
+int
+conn_fd(const struct conn *conn)
+{
+	return conn->watcher.fd;
+}
+
+size_t
+conn_room(const struct conn *conn)
+{
+	size_t pending = output_pending(conn->pending);
+	size_t ceiling = conn->settings->max_pending_bytes;
+
+	return pending < ceiling ? ceiling - pending : 0;
+}
+
+/* A client that was reset while it waited in the accept queue shows it at once: the first turn
+ * after its accept already reports the error. So it costs no system call to tell it from one that
+ * was reset later. */
+static bool
+conn_is_just_born(const struct conn *conn)
+{
+	return conn->phase == CONN_FRESH &&
+	       (uint16_t)(conn->settings->service->turn - conn->born_turn) <= 1;
+}
+
+/* EPIPE is what Linux reports for a reset that comes after the client's end of file. */
+struct verdict
+conn_judge(const struct conn *conn, int error)
+{
+	switch (error) {
+	case EAGAIN:
+	case EINTR:
+		return verdict_go_on();
+	case ECONNRESET:
+		return verdict_failed(conn_is_just_born(conn) ? CLOSE_gone_in_queue : CLOSE_reset);
+	case EPIPE:
+		return verdict_failed(CLOSE_reset);
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return verdict_failed(CLOSE_peer_unreachable);
+	case ENOMEM:
+	case ENOBUFS:
+		return verdict_failed(CLOSE_no_memory);
+	default:
+		return verdict_failed(CLOSE_error);
+	}
+}
+
+/* --- sending --- */
+
+struct verdict
+conn_send(struct conn *conn, const void *bytes, size_t len)
+{
+	const struct settings *settings = conn->settings;
+	bool was_pending = conn->pending != NULL;
+	size_t sent = 0;
+	int error;
+
+	if (!was_pending) {
+		ssize_t taken = send(conn_fd(conn), bytes, len, MSG_NOSIGNAL);
+		struct verdict verdict = taken < 0 ? conn_judge(conn, errno) : verdict_go_on();
+
+		if (verdict.kind != VERDICT_GO_ON) {
+			return verdict;
+		}
+		sent = taken < 0 ? 0 : (size_t)taken;
+		stat_add(&settings->cells->stats[STAT_LISTENER_sent_bytes], sent);
+		if (sent == len) {
+			return verdict_go_on();
+		}
+	}
+	error = output_append(&conn->pending, (const unsigned char *)bytes + sent, len - sent,
+		settings->max_pending_bytes, settings->service->now_ms);
+	if (error != 0) {
+		return verdict_failed(error == -ENOMEM ? CLOSE_no_memory : CLOSE_error);
+	}
+	if (!was_pending) {
+		timeouts_on_writing(conn);
+	}
+	return verdict_go_on();
+}
+
+static struct verdict
+conn_flush(struct conn *conn)
+{
+	const struct settings *settings = conn->settings;
+	const struct output *pending = conn->pending;
+	ssize_t taken = send(conn_fd(conn), pending->bytes + pending->begin,
+		output_pending(pending), MSG_NOSIGNAL);
+
+	if (taken < 0) {
+		return conn_judge(conn, errno);
+	}
+	stat_add(&settings->cells->stats[STAT_LISTENER_sent_bytes], (uint64_t)taken);
+	output_consume(&conn->pending, (size_t)taken, settings->service->now_ms);
+	if (conn->pending != NULL) {
+		timeouts_on_writing(conn);
+		return verdict_go_on();
+	}
+	timeouts_on_activity(conn);
+	if (conn->phase == CONN_FLUSHING) {
+		return verdict_done((enum close_reason)conn->reason);
+	}
+	return settings->protocol->on_writable == NULL ? verdict_go_on()
+						       : settings->protocol->on_writable(conn);
+}
+
+/* --- receiving --- */
+
+static struct verdict
+conn_end(struct conn *conn)
+{
+	const struct protocol *protocol = conn->settings->protocol;
+
+	conn->phase = CONN_ENDED;
+	return protocol->on_end == NULL ? verdict_done(CLOSE_client) : protocol->on_end(conn);
+}
+
+static struct verdict
+conn_receive(struct conn *conn)
+{
+	const struct settings *settings = conn->settings;
+	unsigned char *scratch = settings->service->scratch;
+	size_t room = conn_room(conn);
+	ssize_t len = recv(conn_fd(conn), scratch,
+		room < SERVICE_SCRATCH_BYTES ? room : SERVICE_SCRATCH_BYTES, 0);
+
+	if (len < 0) {
+		return conn_judge(conn, errno);
+	}
+	if (len == 0) {
+		return conn_end(conn);
+	}
+	conn->phase = CONN_OPEN;
+	stat_add(&settings->cells->stats[STAT_LISTENER_received_bytes], (uint64_t)len);
+	if (conn->pending == NULL) {
+		timeouts_on_activity(conn);
+	}
+	return settings->protocol->on_received(conn, scratch, (size_t)len);
+}
+
+static struct verdict
+conn_discard(struct conn *conn)
+{
+	ssize_t len =
+		recv(conn_fd(conn), conn->settings->service->scratch, SERVICE_SCRATCH_BYTES, 0);
+
+	if (len > 0 || (len < 0 && (errno == EAGAIN || errno == EINTR))) {
+		return verdict_go_on();
+	}
+	return verdict_failed((enum close_reason)conn->reason);
+}
+
+static struct verdict
+conn_read(struct conn *conn)
+{
+	const struct protocol *protocol = conn->settings->protocol;
+
+	if (conn->phase == CONN_LINGERING) {
+		return conn_discard(conn);
+	}
+	return protocol->on_readable != NULL ? protocol->on_readable(conn) : conn_receive(conn);
+}
+
+/* --- what to wait for --- */
+
+/* Reading stops at the ceiling and goes on at half of it, so that a slow client does not cost a
+ * change of the epoll set for each piece. */
+static bool
+conn_wants_to_read(const struct conn *conn)
+{
+	size_t ceiling = conn->settings->max_pending_bytes;
+
+	switch ((enum conn_phase)conn->phase) {
+	case CONN_FRESH:
+	case CONN_OPEN:
+		return conn->pending == NULL || output_pending(conn->pending) <= ceiling / 2 ||
+		       ((conn->watcher.events & EV_READ) != 0 && conn_room(conn) > 0);
+	case CONN_LINGERING:
+		return true;
+	case CONN_ENDED:
+	case CONN_FLUSHING:
+		return false;
+	}
+	return false;
+}
+
+static void
+conn_watch(struct conn *conn)
+{
+	struct ev_loop *loop = conn->settings->service->loop;
+	int wanted =
+		(conn_wants_to_read(conn) ? EV_READ : 0) | (conn->pending != NULL ? EV_WRITE : 0);
+
+	if ((conn->watcher.events & (EV_READ | EV_WRITE)) == wanted) {
+		return;
+	}
+	ev_io_stop(loop, &conn->watcher);
+	ev_io_modify(&conn->watcher, wanted);
+	if (wanted != 0) {
+		ev_io_start(loop, &conn->watcher);
+	}
+}
+
+/* --- steps and verdicts --- */
+
+/* libev stopped the watcher because the kernel refused to register the descriptor. */
+static struct verdict
+conn_not_watched(void)
+{
+	static struct log_limit limit;
+	uint64_t suppressed;
+
+	if (log_limit_allows(&limit, LOG_INTERVAL_MS, &suppressed)) {
+		log_error("cannot watch a connection: the kernel refuses to add it to epoll; "
+			  "closing it and %llu before it; raise fs.epoll.max_user_watches or "
+			  "find out what uses up the memory",
+			(unsigned long long)suppressed);
+	}
+	return verdict_failed(CLOSE_no_memory);
+}
+
+static struct verdict
+conn_step(struct conn *conn, int events)
+{
+	struct verdict verdict = verdict_go_on();
+
+	if ((events & EV_ERROR) != 0) {
+		return conn_not_watched();
+	}
+	if ((events & EV_WRITE) != 0 && conn->pending != NULL) {
+		verdict = conn_flush(conn);
+	}
+	if ((events & EV_READ) != 0 && verdict.kind == VERDICT_GO_ON) {
+		verdict = conn_read(conn);
+	}
+	return verdict;
+}
+
+static void
+conn_on_event(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct conn *conn = crash_hold(container_of(watcher, struct conn, watcher));
+
+	(void)loop;
+	conn_apply(conn, conn_step(conn, events));
+}
+
+/* A client that has not ended its own side may have bytes on their way to us. Closing with such
+ * bytes unread is a reset, which can overtake and destroy the last of what we sent. */
+static void
+conn_linger(struct conn *conn)
+{
+	if (shutdown(conn_fd(conn), SHUT_WR) != 0) {
+		conn_close(conn, (enum close_reason)conn->reason);
+		return;
+	}
+	conn->phase = CONN_LINGERING;
+	timeouts_on_lingering(conn);
+	conn_watch(conn);
+}
+
+static void
+conn_finish(struct conn *conn, enum close_reason reason)
+{
+	conn->reason = (uint8_t)reason;
+	if (conn->pending != NULL) {
+		conn->phase = CONN_FLUSHING;
+		conn_watch(conn);
+	} else if (reason == CLOSE_client) {
+		conn_close(conn, reason);
+	} else {
+		conn_linger(conn);
+	}
+}
+
+static void
+conn_apply(struct conn *conn, struct verdict verdict)
+{
+	switch (verdict.kind) {
+	case VERDICT_GO_ON:
+		conn_watch(conn);
+		break;
+	case VERDICT_DONE:
+		conn_finish(conn, verdict.reason);
+		break;
+	case VERDICT_FAILED:
+		conn_close(conn, verdict.reason);
+		break;
+	}
+	crash_release();
+}
+
+/* --- birth and death --- */
+
+static void
+conn_link(struct conn *conn, struct service *service)
+{
+	conn->prev = NULL;
+	conn->next = service->conns;
+	if (conn->next != NULL) {
+		conn->next->prev = conn;
+	}
+	service->conns = conn;
+}
+
+static void
+conn_unlink(struct conn *conn, struct service *service)
+{
+	if (conn->prev != NULL) {
+		conn->prev->next = conn->next;
+	} else {
+		service->conns = conn->next;
+	}
+	if (conn->next != NULL) {
+		conn->next->prev = conn->prev;
+	}
+}
+
+int
+conn_open(struct settings *settings, int fd, const union peer *peer)
+{
+	const struct protocol *protocol = settings->protocol;
+	struct service *service = settings->service;
+	size_t size = sizeof(struct conn) + protocol->state_size;
+	struct conn *conn = malloc(size);
+
+	if (conn == NULL) {
+		net_reset_on_close(fd);
+		close(fd);
+		return -ENOMEM;
+	}
+	memset(conn, 0, size);
+	conn->settings = settings_hold(settings);
+	conn->peer = *peer;
+	conn->phase = CONN_FRESH;
+	conn->born_turn = service->turn;
+	conn_link(conn, service);
+	service->descriptors_used += 1 + protocol->descriptors;
+	ledger_open(settings);
+	ev_io_init(&conn->watcher, conn_on_event, fd, EV_READ);
+	ev_io_start(service->loop, &conn->watcher);
+	timeouts_start(conn);
+	if (protocol->on_open != NULL) {
+		crash_hold(conn);
+		conn_apply(conn, protocol->on_open(conn));
+	}
+	return 0;
+}
+
+/* Dropping bytes that we owe and closing cleanly would tell the client that it got everything. A
+ * dead one is reset too, or the kernel would go on trying to reach it. */
+void
+conn_close(struct conn *conn, enum close_reason reason)
+{
+	struct settings *settings = conn->settings;
+	struct service *service = settings->service;
+
+	if (settings->protocol->on_close != NULL) {
+		settings->protocol->on_close(conn, reason);
+	}
+	ev_io_stop(service->loop, &conn->watcher);
+	if (conn->pending != NULL || reason == CLOSE_peer_unreachable) {
+		net_reset_on_close(conn_fd(conn));
+	}
+	close(conn_fd(conn));
+	timeouts_stop(conn);
+	conn_unlink(conn, service);
+	service->descriptors_used -= 1 + settings->protocol->descriptors;
+	ledger_close(settings, reason);
+	output_free(&conn->pending);
+	crash_release();
+	free(conn);
+	settings_release(&settings);
+}
+
+void
+conn_drain(struct conn *conn)
+{
+	const struct protocol *protocol = conn->settings->protocol;
+
+	if (protocol->on_drain != NULL && conn->phase < CONN_FLUSHING) {
+		crash_hold(conn);
+		conn_apply(conn, protocol->on_drain(conn));
+	}
+}

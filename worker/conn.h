@@ -1,0 +1,63 @@
+/* One client: one allocation with its watcher in it and the protocol's own state behind it.
+ *
+ * accepted = open + sum of closed, always: conn_open counts the one, conn_close, the only way out,
+ * the other, with a reason. */
+#pragma once
+
+#include <ev.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/address.h"
+#include "common/board.h"
+#include "common/defs.h"
+#include "worker/deadline.h"
+#include "worker/protocol.h"
+
+struct output;
+struct settings;
+
+enum conn_phase {
+	CONN_FRESH, /* nothing received yet */
+	CONN_OPEN,
+	CONN_ENDED,     /* the client has sent its last byte; the protocol goes on sending */
+	CONN_FLUSHING,  /* ends once the pending output is sent; nothing more is read */
+	CONN_LINGERING, /* our side is shut; what still comes is thrown away until the client
+			   closes, because closing on unread data would destroy what is on its way
+			   to it */
+};
+
+struct conn {
+	ev_io watcher;
+	struct deadline activity; /* idle, writing or lingering */
+	struct deadline lifetime;
+	struct conn *prev, *next; /* in the service's list */
+	struct settings *settings;
+	struct output *pending; /* NULL: nothing is owed */
+	union peer peer;
+	uint16_t born_turn;
+	uint8_t phase;  /* enum conn_phase */
+	uint8_t reason; /* enum close_reason, in the last two phases */
+};
+
+/** Begin to serve an accepted socket, for which a place was claimed (admission.h).
+ *  @param fd  taken over, also on failure
+ *  @return 0; the connection may be gone again already. -ENOMEM: counted and reset */
+int conn_open(struct settings *settings, int fd, const union peer *peer);
+/** End it now. What is pending is lost, and then the client sees a reset, not a clean end. */
+void conn_close(struct conn *conn, enum close_reason reason);
+/** Tell the protocol that the worker is to finish. */
+void conn_drain(struct conn *conn);
+
+/* For protocols. */
+
+/** The protocol's own bytes. */
+void *conn_state(struct conn *conn);
+int conn_fd(const struct conn *conn);
+/** Send at once what the socket takes and keep the rest. Over the ceiling of pending output, or
+ *  for want of memory, the verdict ends the connection. */
+struct verdict conn_send(struct conn *conn, const void *bytes, size_t len) MUST_CHECK;
+/** Bytes that conn_send can still keep. */
+size_t conn_room(const struct conn *conn);
+/** The verdict on a socket error (positive errno): go on for EAGAIN and EINTR. */
+struct verdict conn_judge(const struct conn *conn, int error);

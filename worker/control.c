@@ -1,0 +1,191 @@
+/* Losing the master shows here first: every sender's end of the channel is closed by the kernel. */
+#include "worker/control.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/channel.h"
+#include "common/descriptor.h"
+#include "common/log.h"
+#include "worker/acceptor.h"
+#include "worker/worker.h"
+
+int
+control_wait_hello(int fd, struct channel_hello *hello, int *board_fd)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLIN};
+	struct channel_message message;
+	int error;
+
+	while (poll(&wait, 1, -1) < 0) {
+		if (errno != EINTR) {
+			return -errno;
+		}
+	}
+	error = channel_receive(fd, CHANNEL_CHILD, &message);
+	if (error != 0) {
+		return error;
+	}
+	if (message.type != CHANNEL_HELLO) {
+		channel_message_close(&message);
+		return -EPROTO;
+	}
+	*hello = message.hello;
+	*board_fd = message.fds[0];
+	message.fds[0] = -1;
+	return 0;
+}
+
+static void
+control_answer(struct control *control, enum channel_type type, const void *payload)
+{
+	int error = channel_send(control->fd, type, payload, NULL, 0);
+
+	if (error != 0 && error != -EPIPE) {
+		log_error("cannot send \"%s\" to the master: %s; it will replace this worker",
+			channel_type_name(type), strerror(-error));
+	}
+}
+
+static void
+control_refuse(struct control *control, uint64_t generation, const char *why)
+{
+	struct channel_refused refused;
+
+	memset(&refused, 0, sizeof(refused));
+	refused.generation = generation;
+	(void)snprintf(refused.why, sizeof(refused.why), "%s", why);
+	control_answer(control, CHANNEL_REFUSED, &refused);
+}
+
+static void
+control_use_log(struct channel_message *message)
+{
+	log_set_level((enum log_level)message->log.level);
+	if (message->fd_count > 0) {
+		log_use_descriptor((enum log_sink)message->log.sink, message->fds[0]);
+		message->fds[0] = -1;
+	} else {
+		log_use_descriptor(LOG_STDERR, -1);
+	}
+}
+
+static void
+control_commit(struct control *control, const struct channel_commit *commit)
+{
+	struct worker *worker = control->worker;
+	struct fault why;
+
+	if (worker->state > WORKER_SERVING) {
+		snapshot_discard(&control->snapshot);
+		control_refuse(control, commit->generation, "this worker is finishing");
+		return;
+	}
+	if (snapshot_apply(&control->snapshot, &worker->service, &why) != 0) {
+		control_refuse(control, commit->generation, why.text);
+		return;
+	}
+	control_answer(control, CHANNEL_APPLIED, commit);
+	if (worker->state == WORKER_STARTING) {
+		worker_enter(worker, WORKER_SERVING, "configuration received");
+		control_answer(control, CHANNEL_READY, NULL);
+	}
+}
+
+/* The master lets go of a socket when its queue is empty, but a client may have come since. */
+static void
+control_release(struct control *control, const struct channel_number *number)
+{
+	struct acceptor *acceptor = acceptor_find(&control->worker->service, number->number);
+
+	if (acceptor != NULL) {
+		acceptor_empty(acceptor);
+		acceptor_close(acceptor);
+	}
+	control_answer(control, CHANNEL_RELEASED, number);
+}
+
+static void
+control_obey(struct control *control, struct channel_message *message)
+{
+	switch (message->type) {
+	case CHANNEL_LOG:
+		control_use_log(message);
+		break;
+	case CHANNEL_CONFIG:
+		snapshot_take_config(&control->snapshot, message);
+		break;
+	case CHANNEL_LISTENERS:
+		snapshot_take_sockets(&control->snapshot, message);
+		break;
+	case CHANNEL_COMMIT:
+		control_commit(control, &message->commit);
+		break;
+	case CHANNEL_RELEASE:
+		control_release(control, &message->number);
+		break;
+	case CHANNEL_NUDGE:
+		acceptors_look(&control->worker->service);
+		break;
+	case CHANNEL_DRAIN:
+		worker_drain(control->worker, message->drain.drain_timeout_ms, "the master asked");
+		break;
+	default: /* a second HELLO says nothing new; others never come this way */
+		break;
+	}
+}
+
+static void
+control_lost(struct control *control, int error)
+{
+	struct worker *worker = control->worker;
+
+	ev_io_stop(worker->service.loop, &control->watcher);
+	if (error != -EPIPE) {
+		log_error("cannot understand the master: %s", strerror(-error));
+	}
+	worker_drain(worker, worker->service.drain_timeout_ms,
+		error == -EPIPE ? "the master is gone" : "the channel to the master is broken");
+}
+
+static void
+control_on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct control *control = container_of(watcher, struct control, watcher);
+	struct channel_message message;
+	int error;
+
+	(void)loop;
+	(void)events;
+	do {
+		error = channel_receive(control->fd, CHANNEL_CHILD, &message);
+		if (error == 0) {
+			control_obey(control, &message);
+			channel_message_close(&message);
+		}
+	} while (error == 0 && control->worker->state != WORKER_GONE);
+	if (error != 0 && error != -EAGAIN) {
+		control_lost(control, error);
+	}
+}
+
+void
+control_start(struct control *control, struct worker *worker, int fd)
+{
+	control->fd = fd;
+	control->worker = worker;
+	control->snapshot = (struct snapshot){.cpu = -1};
+	ev_io_init(&control->watcher, control_on_readable, fd, EV_READ);
+	ev_io_start(worker->service.loop, &control->watcher);
+}
+
+void
+control_stop(struct control *control)
+{
+	ev_io_stop(control->worker->service.loop, &control->watcher);
+	snapshot_discard(&control->snapshot);
+	descriptor_close(&control->fd);
+}

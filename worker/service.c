@@ -1,0 +1,169 @@
+/* A turn of the loop: wake up, read the clock once, tell the watchdog that we live, serve what is
+ * ready (accepts first), expire deadlines, look at queues and pauses when it is time, and set the
+ * one timer to what is due next. Any turn does for the guard, so a busy worker has no extra ones.
+ */
+#include "worker/service.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/descriptor.h"
+#include "common/fault.h"
+#include "worker/acceptor.h"
+#include "worker/conn.h"
+#include "worker/pause.h"
+
+#define EXPIRE_MAX      256 /* per turn: thousands may expire together, others want to be served */
+#define GUARD_EARLY_MS  (SERVICE_GUARD_MS / 2)
+#define RESERVE_MIN     4
+#define RESERVE_MAX     32
+#define RESERVE_PART(n) ((n) / 8)
+
+void
+service_read_descriptor_limit(struct service *service)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		service->descriptor_limit =
+			limit.rlim_cur == RLIM_INFINITY ? INT64_MAX : (int64_t)limit.rlim_cur;
+	}
+}
+
+int64_t
+service_descriptors_left(const struct service *service)
+{
+	int64_t limit = service->descriptor_limit, reserve = RESERVE_PART(limit);
+
+	reserve = reserve < RESERVE_MIN ? RESERVE_MIN : reserve;
+	reserve = reserve > RESERVE_MAX ? RESERVE_MAX : reserve;
+	return limit - reserve - service->descriptors_used;
+}
+
+static void
+service_begin_turn(struct ev_loop *loop, ev_check *watcher, int events)
+{
+	struct service *service = container_of(watcher, struct service, turn_begin);
+
+	(void)loop;
+	(void)events;
+	service->now_ms = clock_monotonic_ms();
+	service->turn++;
+	atomic_store_explicit(&service->slot->progress_ms, service->now_ms, memory_order_relaxed);
+	stat_add(&service->slot->stats[STAT_WORKER_turns], 1);
+}
+
+static bool
+pauses_are_due(const struct service *service)
+{
+	return service->paused_acceptors > 0 &&
+	       (service->now_ms >= service->next_tick_ms ||
+		       service->closed != service->closed_at_review);
+}
+
+static void
+service_guard(struct service *service)
+{
+	service_read_descriptor_limit(service);
+	acceptors_look(service);
+	service->next_guard_ms = service->now_ms + SERVICE_GUARD_MS;
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t
+service_next_ms(const struct service *service)
+{
+	int64_t next_ms = earlier(service->next_guard_ms, deadlines_next_ms(&service->deadlines));
+
+	return service->paused_acceptors > 0 ? earlier(next_ms, service->next_tick_ms) : next_ms;
+}
+
+static void
+service_end_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+	struct service *service = container_of(watcher, struct service, turn_end);
+	int64_t next_ms;
+
+	(void)events;
+	(void)deadlines_expire(&service->deadlines, service->now_ms, EXPIRE_MAX);
+	if (pauses_are_due(service)) {
+		pause_review(service);
+		service->next_tick_ms = service->now_ms + SERVICE_TICK_MS;
+	}
+	if (service->now_ms >= service->next_guard_ms - GUARD_EARLY_MS) {
+		service_guard(service);
+	}
+	next_ms = service_next_ms(service);
+	loop_timer_start(
+		loop, &service->wake, next_ms > service->now_ms ? next_ms - service->now_ms : 0);
+}
+
+static void
+service_on_wake(struct ev_loop *loop, struct loop_timer *timer)
+{
+	(void)loop;
+	(void)timer; /* a turn is all that was wanted */
+}
+
+/* The watchers of the turn do not keep the loop alive by themselves. */
+static void
+start_watchers(struct service *service)
+{
+	ev_check_init(&service->turn_begin, service_begin_turn);
+	ev_set_priority(&service->turn_begin, EV_MAXPRI);
+	ev_check_start(service->loop, &service->turn_begin);
+	ev_prepare_init(&service->turn_end, service_end_turn);
+	ev_prepare_start(service->loop, &service->turn_end);
+	loop_timer_init(&service->wake, service_on_wake);
+}
+
+int
+service_init(struct service *service, const struct board *board, int slot, const char *identity,
+	struct fault *why)
+{
+	memset(service, 0, sizeof(*service));
+	service->board = *board;
+	service->slot_index = slot;
+	service->slot = &service->board.slots[slot];
+	service->identity = identity;
+	service->now_ms = clock_monotonic_ms();
+	deadlines_init(&service->deadlines);
+	service->loop = loop_new();
+	service->scratch = malloc(SERVICE_SCRATCH_BYTES);
+	service->reserve_fd = eventfd(0, EFD_CLOEXEC);
+	if (service->loop == NULL || service->scratch == NULL || service->reserve_fd < 0) {
+		service_fini(service);
+		return fault_say(
+			why, ENOMEM, "cannot make the event loop: no memory or no descriptor left");
+	}
+	service_read_descriptor_limit(service);
+	service->descriptors_used = descriptor_count_open();
+	start_watchers(service);
+	return 0;
+}
+
+void
+service_fini(struct service *service)
+{
+	assert(service->conns == NULL && service->acceptors == NULL);
+	deadlines_fini(&service->deadlines);
+	if (service->loop != NULL) {
+		ev_loop_destroy(service->loop);
+		service->loop = NULL;
+	}
+	free(service->scratch);
+	service->scratch = NULL;
+	descriptor_close(&service->reserve_fd);
+	board_detach(&service->board);
+}

@@ -1,0 +1,51 @@
+/* Made at a commit from one listener of the configuration, from then on unchanged. */
+#include "worker/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/config.h"
+#include "worker/protocol.h"
+#include "worker/service.h"
+
+struct settings *
+settings_new(struct service *service, const struct listener_config *config, int board_listener)
+{
+	struct settings *settings = calloc(1, sizeof(*settings));
+
+	if (settings == NULL) {
+		return NULL;
+	}
+	settings->references = 1;
+	settings->service = service;
+	settings->protocol = protocol_find(config->protocol);
+	(void)snprintf(settings->name, sizeof(settings->name), "%s", config->name);
+	settings->board_listener = board_listener;
+	settings->cells = &service->slot->listeners[board_listener];
+	settings->max_connections = config->max_connections;
+	settings->refuses_at_limit = config->on_limit == ON_LIMIT_REFUSE;
+	settings->max_pending_bytes = (size_t)config->max_pending_bytes;
+	if (timeouts_open(&settings->timeouts, &service->deadlines, config) != 0) {
+		settings_release(&settings);
+	}
+	return settings;
+}
+
+struct settings *
+settings_hold(struct settings *settings)
+{
+	settings->references++;
+	return settings;
+}
+
+void
+settings_release(struct settings **settings)
+{
+	struct settings *released = *settings;
+
+	*settings = NULL;
+	if (released != NULL && --released->references == 0) {
+		timeouts_close(&released->timeouts, &released->service->deadlines);
+		free(released);
+	}
+}

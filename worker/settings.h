@@ -1,0 +1,37 @@
+/* How the connections of one listener are served, as one configuration said. Connections and
+ * listening sockets refer to it, so a client keeps the settings it began with across reloads; the
+ * last reference frees it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/board.h"
+#include "common/defs.h"
+#include "worker/timeouts.h"
+
+struct listener_config;
+struct protocol;
+struct service;
+
+struct settings {
+	unsigned references;
+	struct service *service;
+	const struct protocol *protocol;
+	char name[BOARD_NAME_MAX];
+	int board_listener;
+	struct board_listener_cells *cells; /* in our own slot */
+	int64_t max_connections;            /* over all workers; 0: none */
+	bool refuses_at_limit;              /* otherwise clients wait in the accept queue */
+	size_t max_pending_bytes;
+	struct timeouts timeouts;
+};
+
+/** A new object with one reference. @return NULL for want of memory */
+struct settings *settings_new(struct service *service, const struct listener_config *config,
+	int board_listener) MUST_CHECK;
+/** One more reference. @return `settings` */
+struct settings *settings_hold(struct settings *settings);
+/** Give a reference back and clear the pointer; NULL is accepted. */
+void settings_release(struct settings **settings);

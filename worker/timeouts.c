@@ -1,0 +1,216 @@
+/* The time is that of the turn, so refreshing a deadline is a list move and nothing else. */
+#include "worker/timeouts.h"
+
+#include <errno.h>
+
+#include "common/config.h"
+#include "common/net.h"
+#include "worker/conn.h"
+#include "worker/crash.h"
+#include "worker/deadline.h"
+#include "worker/output.h"
+#include "worker/service.h"
+#include "worker/settings.h"
+
+#define LINGER_MS          5000
+#define CLOCK_TOLERANCE_MS 50 /* the kernel stamps in ticks of up to 10 ms */
+#define PROBES_UNANSWERED  2  /* one may always be on its way */
+
+static struct deadlines *
+conn_deadlines(struct conn *conn)
+{
+	return &conn->settings->service->deadlines;
+}
+
+static int64_t
+conn_now_ms(const struct conn *conn)
+{
+	return conn->settings->service->now_ms;
+}
+
+static void
+activity_set(struct conn *conn, struct deadline_list *list)
+{
+	deadline_set(conn_deadlines(conn), &conn->activity, list, conn_now_ms(conn));
+}
+
+static struct conn *
+activity_owner(struct deadline *deadline)
+{
+	return crash_hold(container_of(deadline, struct conn, activity));
+}
+
+/* Dead as far as the kernel can tell: silent for as long as keepalive would have waited, while an
+ * answer was due. Data on its way or repeated probes of a closed window demand one; a live client
+ * that does not read answers every probe. */
+static bool
+client_is_dead(const struct conn *conn, const struct net_peer *peer)
+{
+	int64_t dead_after_ms = conn->settings->timeouts.dead_after_ms;
+
+	return dead_after_ms > 0 && peer->silent_ms + CLOCK_TOLERANCE_MS >= dead_after_ms &&
+	       (peer->unacknowledged > 0 || peer->probes >= PROBES_UNANSWERED);
+}
+
+static void
+timeouts_on_idle(struct deadline *deadline)
+{
+	conn_close(activity_owner(deadline), CLOSE_idle);
+}
+
+static void
+timeouts_on_quiet(struct deadline *deadline)
+{
+	struct conn *conn = activity_owner(deadline);
+	const struct timeouts *timeouts = &conn->settings->timeouts;
+	struct net_peer peer;
+
+	if (net_peer_look(conn_fd(conn), &peer) != 0 || peer.unacknowledged == 0) {
+		activity_set(conn, timeouts->idle);
+	} else if (client_is_dead(conn, &peer)) {
+		conn_close(conn, CLOSE_peer_unreachable);
+	} else {
+		activity_set(conn, timeouts->unacknowledged);
+	}
+}
+
+static void
+timeouts_on_stalled(struct deadline *deadline)
+{
+	struct conn *conn = activity_owner(deadline);
+	const struct timeouts *timeouts = &conn->settings->timeouts;
+	int64_t stalled_ms = conn_now_ms(conn) - conn->pending->progress_ms;
+	struct net_peer peer;
+
+	if (timeouts->write_timeout_ms > 0 && stalled_ms >= timeouts->write_timeout_ms) {
+		conn_close(conn, CLOSE_write_timeout);
+	} else if (net_peer_look(conn_fd(conn), &peer) == 0 && client_is_dead(conn, &peer)) {
+		conn_close(conn, CLOSE_peer_unreachable);
+	} else {
+		activity_set(conn, timeouts->writing);
+	}
+}
+
+static void
+timeouts_on_linger(struct deadline *deadline)
+{
+	struct conn *conn = activity_owner(deadline);
+
+	conn_close(conn, conn->reason);
+}
+
+static void
+timeouts_on_lifetime(struct deadline *deadline)
+{
+	conn_close(crash_hold(container_of(deadline, struct conn, lifetime)), CLOSE_lifetime);
+}
+
+/* Several looks within the write timeout, the last exactly at its end. */
+static int64_t
+writing_step_ms(int64_t write_timeout_ms, int64_t dead_after_ms)
+{
+	int64_t step_ms = dead_after_ms / 6, steps;
+
+	if (dead_after_ms == 0) {
+		return write_timeout_ms > 0 ? write_timeout_ms : DEADLINE_NEVER;
+	}
+	if (write_timeout_ms == 0) {
+		return step_ms;
+	}
+	steps = (write_timeout_ms + step_ms - 1) / step_ms;
+	return (write_timeout_ms + steps - 1) / steps;
+}
+
+static int64_t
+keepalive_span_ms(const struct listener_config *config)
+{
+	if (config->keepalive.idle_ms == CONFIG_NONE) {
+		return 0;
+	}
+	return config->keepalive.idle_ms + config->keepalive.interval_ms * config->keepalive.probes;
+}
+
+/* The first part of the idle time is `active`, at whose end we look at what is unacknowledged; the
+ * rest is `idle`. Both are lists of one length each, so the order in them holds. */
+static void
+open_idle_lists(struct timeouts *timeouts, struct deadlines *deadlines, int64_t idle_ms)
+{
+	int64_t dead_ms = timeouts->dead_after_ms, rest_ms = idle_ms - dead_ms;
+
+	if (dead_ms > 0 && (idle_ms == CONFIG_NONE || rest_ms > 0)) {
+		timeouts->active = deadlines_open_list(deadlines, dead_ms, timeouts_on_quiet);
+		timeouts->idle = deadlines_open_list(deadlines,
+			idle_ms == CONFIG_NONE ? DEADLINE_NEVER : rest_ms, timeouts_on_idle);
+	} else {
+		timeouts->active = deadlines_open_list(deadlines, idle_ms, timeouts_on_idle);
+		timeouts->idle = deadlines_open_list(deadlines, idle_ms, timeouts_on_idle);
+	}
+}
+
+int
+timeouts_open(struct timeouts *timeouts, struct deadlines *deadlines,
+	const struct listener_config *config)
+{
+	*timeouts = (struct timeouts){.write_timeout_ms = config->write_timeout_ms,
+		.dead_after_ms = keepalive_span_ms(config)};
+	open_idle_lists(timeouts, deadlines, config->idle_timeout_ms);
+	timeouts->unacknowledged =
+		deadlines_open_list(deadlines, timeouts->dead_after_ms / 12, timeouts_on_quiet);
+	timeouts->writing = deadlines_open_list(deadlines,
+		writing_step_ms(timeouts->write_timeout_ms, timeouts->dead_after_ms),
+		timeouts_on_stalled);
+	timeouts->lingering = deadlines_open_list(deadlines, LINGER_MS, timeouts_on_linger);
+	timeouts->lifetime =
+		deadlines_open_list(deadlines, config->lifetime_ms, timeouts_on_lifetime);
+	if (timeouts->active == NULL || timeouts->idle == NULL ||
+		timeouts->unacknowledged == NULL || timeouts->writing == NULL ||
+		timeouts->lingering == NULL || timeouts->lifetime == NULL) {
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void
+timeouts_close(struct timeouts *timeouts, struct deadlines *deadlines)
+{
+	deadlines_close_list(deadlines, &timeouts->active);
+	deadlines_close_list(deadlines, &timeouts->idle);
+	deadlines_close_list(deadlines, &timeouts->unacknowledged);
+	deadlines_close_list(deadlines, &timeouts->writing);
+	deadlines_close_list(deadlines, &timeouts->lingering);
+	deadlines_close_list(deadlines, &timeouts->lifetime);
+}
+
+void
+timeouts_start(struct conn *conn)
+{
+	const struct timeouts *timeouts = &conn->settings->timeouts;
+
+	deadline_set(conn_deadlines(conn), &conn->lifetime, timeouts->lifetime, conn_now_ms(conn));
+	activity_set(conn, timeouts->active);
+}
+
+void
+timeouts_on_activity(struct conn *conn)
+{
+	activity_set(conn, conn->settings->timeouts.active);
+}
+
+void
+timeouts_on_writing(struct conn *conn)
+{
+	activity_set(conn, conn->settings->timeouts.writing);
+}
+
+void
+timeouts_on_lingering(struct conn *conn)
+{
+	activity_set(conn, conn->settings->timeouts.lingering);
+}
+
+void
+timeouts_stop(struct conn *conn)
+{
+	deadline_clear(&conn->activity);
+	deadline_clear(&conn->lifetime);
+}

@@ -1,0 +1,36 @@
+/* Life of a worker: it learns everything from the master, serves until it is told to finish or
+ * loses the master, and goes when its connections are gone. */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/loop.h"
+#include "worker/control.h"
+#include "worker/service.h"
+
+enum worker_state {
+	WORKER_STARTING, /* nothing to serve yet */
+	WORKER_SERVING,
+	WORKER_DRAINING, /* no new clients; connections may finish */
+	WORKER_GONE,
+};
+
+struct worker {
+	enum worker_state state;
+	char identity[32];
+	struct service service;
+	struct control control;
+	ev_signal on_term;
+	ev_prepare on_turn_end; /* while draining: to see the last connection end */
+	struct loop_timer drain_end;
+	int64_t drain_end_ms;
+};
+
+/** The only way from one state to the next.
+ *  @param reason  for the log: who or what asked for it */
+void worker_enter(struct worker *worker, enum worker_state state, const char *reason);
+/** Finish: no new clients, and what is left after `timeout_ms` is cut. While finishing already, an
+ *  earlier end holds. */
+void worker_drain(struct worker *worker, int64_t timeout_ms, const char *reason);
