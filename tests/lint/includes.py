@@ -16,7 +16,7 @@ import re
 import sys
 
 # The order inside common/: a file uses only files above it.
-COMMON = """defs protocols.def stats.def text fault clock log address network siphash maglev descriptor net loop json table
+COMMON = """defs protocols.def stats.def text fault clock log address network siphash maglev proxy_protocol descriptor net loop json table
 privilege config board histogram channel inherit snmp machine sock_diag doctor.h examination
 doctor""".split()
 FOLDERS = ("common", "master", "worker", "monitor", "ctl")
