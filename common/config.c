@@ -34,6 +34,12 @@ config_origin_place(const struct config *config, int listener, const struct opti
 	return &config->private->origins[(size_t)(listener + 1) * config_schema_count + row];
 }
 
+struct config_origin *
+config_address_origin(const struct config *config, int listener, size_t index)
+{
+	return &config->private->addresses[listener][index];
+}
+
 const char *
 config_path_of(
 	const struct config *config, int listener, const char *path, char buffer[CONFIG_PATH_MAX])
@@ -77,7 +83,10 @@ config_make_room(struct config *config, size_t count)
 	config->private->origins =
 		calloc((count + 1) * config_schema_count, sizeof(*config->private->origins));
 	config->listeners = calloc(count > 0 ? count : 1, sizeof(*config->listeners));
-	if (config->private->origins == NULL || config->listeners == NULL) {
+	config->private->addresses =
+		calloc(count > 0 ? count : 1, sizeof(*config->private->addresses));
+	if (config->private->origins == NULL || config->private->addresses == NULL ||
+		config->listeners == NULL) {
 		return -ENOMEM;
 	}
 	config->listener_count = count;
@@ -118,6 +127,7 @@ config_free(struct config **config)
 			free(gone->private->files[i]);
 		}
 		free(gone->private->files);
+		free(gone->private->addresses);
 		free(gone->private->origins);
 		free(gone->private);
 	}
@@ -166,22 +176,24 @@ config_build(struct config *config, struct source *source)
 	return result;
 }
 
+/* End a load, good or bad. @param result  of reading; @param first  finding of this load */
 static int
 config_finish(struct config **config, struct config *built, struct source *source, int result,
-	size_t errors_before)
+	size_t first)
 {
 	struct findings *findings = source->findings;
 
 	if (result == 0) {
 		result = config_build(built, source);
 	}
-	if (result == -ENOMEM) {
-		findings_add(
-			findings, FINDING_WORLD, NULL, "no memory left to read the configuration");
-	} else if (findings->errors > errors_before) {
+	source_fini(source);
+	findings_sort(findings, first);
+	if (result < 0) {
+		findings_add(findings, FINDING_WORLD, NULL, "cannot read the configuration: %s",
+			strerror(-result));
+	} else if (findings->errors > 0) {
 		result = -EINVAL;
 	}
-	source_fini(source);
 	if (result < 0) {
 		config_free(&built);
 		return result;
@@ -195,11 +207,12 @@ config_load(const char *path, struct config **config, struct findings *findings)
 {
 	struct source source;
 	struct config *built = config_new(path);
-	size_t errors_before = findings->errors;
+	size_t first = findings->count;
+	int result;
 
 	source_init(&source, findings);
-	return config_finish(config, built, &source,
-		built == NULL ? -ENOMEM : source_read(&source, path), errors_before);
+	result = built == NULL ? -ENOMEM : source_read(&source, path);
+	return config_finish(config, built, &source, result, first);
 }
 
 int
@@ -208,11 +221,12 @@ config_load_text(
 {
 	struct source source;
 	struct config *built = config_new(path);
-	size_t errors_before = findings->errors;
+	size_t first = findings->count;
+	int result;
 
 	source_init(&source, findings);
-	return config_finish(config, built, &source,
-		built == NULL ? -ENOMEM : source_read_text(&source, text, path), errors_before);
+	result = built == NULL ? -ENOMEM : source_read_text(&source, text, path);
+	return config_finish(config, built, &source, result, first);
 }
 
 struct config_origin

@@ -97,6 +97,8 @@ struct config {
 enum finding_kind { FINDING_FILE, FINDING_WORLD, FINDING_WARNING };
 struct finding {
 	enum finding_kind kind;
+	size_t file_len; /* "file" is so much of the text; 0: it names no place */
+	int line;
 	char text[1024];
 };
 #define FINDINGS_MAX 20
@@ -112,6 +114,8 @@ struct findings {
 /** Add one line. @param origin  may be NULL (no "file:line: ") */
 void findings_add(struct findings *findings, enum finding_kind kind,
 	const struct config_origin *origin, const char *format, ...) PRINTF_LIKE(4, 5);
+/** Put what concerns the same file in the order of its lines, from item `first` on. */
+void findings_sort(struct findings *findings, size_t first);
 /** Print every line, then "and N more" if some were not kept. */
 void findings_print(const struct findings *findings, FILE *stream);
 

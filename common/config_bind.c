@@ -95,6 +95,16 @@ bind_refuse_kind(const struct bind *bind, const struct option *option, const str
 	bind_complain(bind, &node->origin, path, sentence);
 }
 
+/* An address, unlike other values, has a line of its own: remember that of the last one. */
+static void
+bind_address_origin(const struct bind *bind, const struct address_list *list,
+	const struct config_origin *origin)
+{
+	if (list->count > 0) {
+		*config_address_origin(bind->config, bind->listener, list->count - 1) = *origin;
+	}
+}
+
 /* One scalar of the file into the field. */
 static int
 bind_scalar(const struct bind *bind, const struct option *option, const struct node *node,
@@ -115,6 +125,8 @@ bind_scalar(const struct bind *bind, const struct option *option, const struct n
 	}
 	if (result == -EINVAL) {
 		bind_complain(bind, &node->origin, path, why.text);
+	} else if (option->type == OPTION_ADDRESSES && node->kind == NODE_TEXT && result == 0) {
+		bind_address_origin(bind, field, &node->origin);
 	}
 	return result == -EINVAL ? 0 : result;
 }
@@ -201,14 +213,14 @@ bind_refuse_name(const struct bind *bind, const struct node *node, const char *p
 	text_add(&text, "%s%s", prefix, node->name);
 	text_init(&text, sentence, sizeof(sentence));
 	text_add(&text, "unknown setting");
-	if (closest_name(bind_scope(bind), prefix, node->name, meant) != NULL) {
-		text_add(&text, "; hint: did you mean '%s'?", meant);
-	} else if (find_option(other, path) != NULL || is_group_path(other, path)) {
+	if (find_option(other, path) != NULL || is_group_path(other, path)) {
 		text_add(&text,
 			other == OPTION_LISTENER
 				? "; hint: it belongs into an element of '" LISTENERS "'"
 				: "; hint: it belongs at the top level, outside of '" LISTENERS
 				  "'");
+	} else if (closest_name(bind_scope(bind), prefix, node->name, meant) != NULL) {
+		text_add(&text, "; hint: did you mean '%s'?", meant);
 	} else if (strcmp(node->name, LISTENERS) == 0) {
 		text_add(&text, "; hint: '" LISTENERS "' stands at the top level");
 	}
@@ -323,7 +335,7 @@ bind_listener_list(const struct bind *bind, const struct node *tree, bool is_par
 	if (list != NULL && list->kind != NODE_LIST) {
 		if (list->kind != NODE_BROKEN) {
 			bind_complain(bind, &list->origin, LISTENERS,
-				"must be a list; hint: write it as ( { … }, { … } );");
+				"must be a list; hint: write it as ( { ... }, { ... } );");
 		}
 		return NULL;
 	}

@@ -72,16 +72,56 @@ findings_add(struct findings *findings, enum finding_kind kind, const struct con
 	(void)vsnprintf(sentence, sizeof(sentence), format, args);
 	va_end(args);
 
-	finding->kind = kind;
+	*finding = (struct finding){.kind = kind};
 	text_init(&line, finding->text, sizeof(finding->text));
 	if (origin != NULL && origin->file != NULL) {
-		text_add(&line, "%s:", origin->file);
+		text_add_printable(&line, origin->file, strlen(origin->file));
+		finding->file_len = line.len;
+		finding->line = origin->line;
 		if (origin->line > 0) {
-			text_add(&line, "%d:", origin->line);
+			text_add(&line, ":%d", origin->line);
 		}
-		text_add(&line, " ");
+		text_add(&line, ": ");
 	}
-	text_add(&line, "%s: %s", finding_word(kind), sentence);
+	text_add(&line, "%s: ", finding_word(kind));
+	text_add_printable(&line, sentence, strlen(sentence));
+}
+
+static bool
+is_same_file(const struct finding *a, const struct finding *b)
+{
+	return a->file_len == b->file_len && memcmp(a->text, b->text, a->file_len) == 0;
+}
+
+/* Where the finding that now stands at `from` belongs among those before it. */
+static size_t
+findings_sorted_place(const struct findings *findings, size_t first, size_t from)
+{
+	const struct finding *items = findings->items;
+	size_t to = from;
+
+	for (size_t i = from; i > first; i--) {
+		if (is_same_file(&items[i - 1], &items[from])) {
+			if (items[i - 1].line <= items[from].line) {
+				return to == from ? i : to;
+			}
+			to = i - 1;
+		}
+	}
+	return to;
+}
+
+void
+findings_sort(struct findings *findings, size_t first)
+{
+	for (size_t i = first + 1; i < findings->count; i++) {
+		size_t to = findings_sorted_place(findings, first, i);
+		struct finding moved = findings->items[i];
+
+		memmove(&findings->items[to + 1], &findings->items[to],
+			(i - to) * sizeof(findings->items[0]));
+		findings->items[to] = moved;
+	}
 }
 
 void

@@ -2,8 +2,9 @@
  *
  * libconfig is given one word per line, so that its line number tells which word it speaks of, and
  * the word knows its file and line; every integer as 64 bits, for it cuts what is written without L
- * to 32 without a word. A name given twice makes it stop: the second one is renamed and the parse
- * begun anew, so that one run tells everything. */
+ * to 32 without a word; every array as a list, for it stops at an element of another type. A name
+ * given twice makes it stop too: the second one is renamed and the parse begun anew. So one run
+ * tells everything. */
 #include "common/config_parse.h"
 
 #include <errno.h>
@@ -33,6 +34,12 @@ parse_write_word(FILE *stream, const struct source_token *word, size_t index)
 		break;
 	case TOKEN_BROKEN:
 		(void)fputs("\"\"\n", stream);
+		break;
+	case TOKEN_OPEN:
+		(void)fputs(*word->token.start == '{' ? "{\n" : "(\n", stream);
+		break;
+	case TOKEN_CLOSE:
+		(void)fputs(*word->token.start == '}' ? "}\n" : ")\n", stream);
 		break;
 	default:
 		if (word->is_duplicate) {
@@ -116,9 +123,7 @@ parse_kind(const config_setting_t *setting, const struct source_token *word)
 	case CONFIG_TYPE_GROUP:
 		return NODE_GROUP;
 	case CONFIG_TYPE_LIST:
-		return NODE_LIST;
-	case CONFIG_TYPE_ARRAY:
-		return NODE_ARRAY;
+		return *word->token.start == '[' ? NODE_ARRAY : NODE_LIST;
 	case CONFIG_TYPE_INT:
 	case CONFIG_TYPE_INT64:
 		return NODE_NUMBER;
@@ -235,9 +240,6 @@ parse_hint(const struct source_unit *unit, const struct source_token *word, bool
 	if (before != NULL && *before->token.start == ',' && word->token.kind == TOKEN_CLOSE) {
 		return "no comma after the last element";
 	}
-	if (before != NULL && *before->token.start == '[' && word->token.kind == TOKEN_OPEN) {
-		return "[ ] holds plain values; a list of groups is written ( )";
-	}
 	if (before != NULL && before->token.kind == TOKEN_NAME) {
 		return "a setting is written name = value;";
 	}
@@ -254,17 +256,6 @@ parse_report_error(struct parse *parse, const config_t *config)
 	const struct source_token *word = parse_word_at(unit, config_error_line(config));
 	bool is_past_end = (size_t)config_error_line(config) > unit->count;
 
-	if (strncmp(config_error_text(config), "mismatched", strlen("mismatched")) == 0) {
-		while (word > unit->tokens && !is_value(word)) {
-			word--;
-		}
-		findings_add(parse->source->findings, FINDING_FILE, &word->origin,
-			"%.*s is of another type than the elements before it in the same [ ]",
-			(int)(word->token.len < PARSE_SHOWN_MAX ? word->token.len
-								: PARSE_SHOWN_MAX),
-			word->token.start);
-		return;
-	}
 	findings_add(parse->source->findings, FINDING_FILE, &word->origin,
 		"syntax error %s '%.*s'; hint: %s", is_past_end ? "after" : "at",
 		(int)(word->token.len < PARSE_SHOWN_MAX ? word->token.len : PARSE_SHOWN_MAX),
@@ -366,7 +357,7 @@ config_parse(struct source *source, struct node **tree, bool *is_partial)
 	struct node *whole = node_new(NODE_GROUP, (struct config_origin){0});
 	int result = whole == NULL ? -ENOMEM : 0;
 
-	*is_partial = false;
+	*is_partial = source->is_incomplete;
 	for (size_t i = 0; i < source->unit_count && result == 0; i++) {
 		parse.unit = &source->units[i];
 		if (parse.unit->count > 0) {

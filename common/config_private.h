@@ -13,6 +13,8 @@ struct config_private {
 	size_t file_count;
 	/* Per listener, the server first: one origin for each row of the schema. */
 	struct config_origin *origins;
+	/* Per listener: one for each of its addresses. */
+	struct config_origin (*addresses)[CONFIG_ADDRESSES_MAX];
 };
 
 /** The struct in which an option's field lies: the config, or the listener of that index. */
@@ -26,6 +28,9 @@ config_field(const struct option *option, const void *base)
 /** The place of one origin. @param listener  -1: the server's own */
 struct config_origin *config_origin_place(
 	const struct config *config, int listener, const struct option *option);
+/** The same of one of a listener's addresses. */
+struct config_origin *config_address_origin(
+	const struct config *config, int listener, size_t index);
 /** Make room for `count` listeners, with the defaults everywhere. @return 0; -ENOMEM */
 int config_make_room(struct config *config, size_t count) MUST_CHECK;
 

@@ -462,7 +462,7 @@ scan_junk(struct scan *scan, struct token *token, struct fault *why)
 	} else {
 		(void)fault_say(why, EINVAL,
 			"byte 0x%02x cannot stand outside a string; hint: is this a text file?", c);
-		scan->is_lost = c == '\0';
+		scan->is_lost = true;
 	}
 	return scan_discard(token);
 }
@@ -495,7 +495,7 @@ scan_token(struct scan *scan, struct token *token, struct fault *why)
 		return 0;
 	}
 	len = scan_word_len(scan);
-	if (len == 0 || *scan->at == '@') {
+	if (len == 0 || *scan->at == '@' || *scan->at < ' ' || *scan->at > '~') {
 		return scan_junk(scan, token, why);
 	}
 	token->len = len;

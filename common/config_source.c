@@ -194,6 +194,7 @@ source_include_file(struct source *source, struct source_frame *frame,
 	}
 	if (result < 0) {
 		free(file.text);
+		source->is_incomplete = true;
 		findings_add(source->findings, FINDING_FILE, origin, "@include: %s", why.text);
 		return 0;
 	}
@@ -258,6 +259,7 @@ source_include_pattern(struct source *source, struct source_frame *frame,
 	errno = 0;
 	result = glob(pattern, GLOB_ERR | GLOB_NOSORT, NULL, &found);
 	if (result == GLOB_ABORTED) {
+		source->is_incomplete = true;
 		findings_add(source->findings, FINDING_FILE, origin,
 			"@include: cannot read the directory of %s: %s", pattern, strerror(errno));
 	}
@@ -306,6 +308,28 @@ source_complain(struct source *source, struct source_frame *frame, const struct 
 	}
 }
 
+/* A bracket is never closed: what stands in it may belong anywhere, and would only give more
+ * faults. Put a broken value in its place. */
+static void
+source_cut_open_bracket(struct source_unit *unit)
+{
+	size_t closed = 0;
+
+	for (size_t i = unit->count; i > 0; i--) {
+		struct token *token = &unit->tokens[i - 1].token;
+
+		if (token->kind == TOKEN_CLOSE) {
+			closed++;
+		} else if (token->kind == TOKEN_OPEN && closed > 0) {
+			closed--;
+		} else if (token->kind == TOKEN_OPEN) {
+			token->kind = TOKEN_BROKEN;
+			unit->count = i;
+			return;
+		}
+	}
+}
+
 static int
 source_scan(struct source *source, struct source_frame *frame, char around)
 {
@@ -327,6 +351,9 @@ source_scan(struct source *source, struct source_frame *frame, char around)
 			result = unit_add_token(&source->units[frame->unit], &token, origin);
 		}
 	} while (result == 0 && token.kind != TOKEN_END);
+	if (scan.is_lost && scan.depth > 0) {
+		source_cut_open_bracket(&source->units[frame->unit]);
+	}
 	return result;
 }
 
@@ -352,6 +379,7 @@ source_read(struct source *source, const char *path)
 	struct fault why;
 
 	if (source_read_file(path, &file, &why) < 0) {
+		source->is_incomplete = true;
 		findings_add(source->findings, FINDING_FILE, &origin, "%s", why.text);
 		return 0;
 	}

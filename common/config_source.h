@@ -25,7 +25,7 @@ struct source_token {
 struct source_unit {
 	struct source_token *tokens;
 	size_t count, room;
-	bool is_damaged; /* a fault was given that makes more faults certain: do not report those */
+	bool is_damaged; /* a fault was given that makes a syntax error certain: do not report it */
 };
 
 struct source_file {
@@ -41,6 +41,7 @@ struct source {
 	size_t file_count;
 	struct source_unit *units;
 	size_t unit_count;
+	bool is_incomplete;        /* a file could not be read */
 	struct findings *findings; /* borrowed */
 };
 

@@ -14,13 +14,13 @@
 
 static const char *const type_names[] = {
 	[OPTION_BOOL] = "true or false",
-	[OPTION_COUNT] = "number",
-	[OPTION_DURATION_MS] = "duration",
-	[OPTION_SIZE] = "size",
+	[OPTION_COUNT] = "a number",
+	[OPTION_DURATION_MS] = "a duration",
+	[OPTION_SIZE] = "a size",
 	[OPTION_TEXT] = "text",
-	[OPTION_CHOICE] = "choice",
+	[OPTION_CHOICE] = "a word",
 	[OPTION_MODE] = "permissions",
-	[OPTION_ADDRESSES] = "address or array of addresses",
+	[OPTION_ADDRESSES] = "an address or an array of them",
 };
 
 const char *
@@ -219,6 +219,9 @@ set_quantity(const struct option *option, int64_t *field, const char *string, st
 	result = parse_quantity(option, string, &number, &what);
 	if (result == -ERANGE) {
 		return refuse_text(option, "out of range", string, NULL, why);
+	}
+	if (result < 0 && string[0] == '-') {
+		return refuse_text(option, "negative value", string, NULL, why);
 	}
 	if (result < 0) {
 		return fault_say(why, EINVAL, "%s; got \"%.*s\"", sentence, GOT_MAX, string);

@@ -28,7 +28,7 @@ void config_value_add(struct text *text, const struct option *option, const void
 void config_value_add_default(struct text *text, const struct option *option);
 /** Write what is allowed, as `"auto" or 1..1024`. */
 void config_value_add_allowed(struct text *text, const struct option *option);
-/** What the type is called, as "duration". */
+/** What the type is called, as "a duration". */
 const char *config_value_type_name(const struct option *option);
 
 bool config_value_equal(const struct option *option, const void *a, const void *b);
