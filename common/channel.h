@@ -28,8 +28,8 @@ enum channel_type {
 	CHANNEL_NUDGE,   /* a sibling died: look at the queues now */
 	CHANNEL_DRAIN,   /* stop accepting, finish, go */
 	/* child to master */
-	CHANNEL_READY,   /* serving for the first time */
-	CHANNEL_APPLIED, /* a COMMIT took effect */
+	CHANNEL_READY,   /* serving for the first time: once, after the first APPLIED */
+	CHANNEL_APPLIED, /* a COMMIT took effect: each is answered with this or with REFUSED */
 	CHANNEL_REFUSED, /* a COMMIT could not take effect; the sentence says why */
 	CHANNEL_RELEASED,
 	CHANNEL_TYPE_COUNT
