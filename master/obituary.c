@@ -62,7 +62,7 @@ obituary_add_circumstances(struct text *text, const struct obituary *obituary)
 	}
 	if (is_given(obituary->complaint)) {
 		text_add(text, "; it said: ");
-		text_add_escaped(text, obituary->complaint, strlen(obituary->complaint));
+		text_add_printable(text, obituary->complaint, strlen(obituary->complaint));
 	}
 }
 

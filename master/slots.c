@@ -3,9 +3,6 @@
 
 #include <assert.h>
 #include <stddef.h>
-#include <string.h>
-
-#include "common/defs.h"
 
 #define TO(state) (1U << (state))
 
@@ -37,12 +34,6 @@ slots_init(struct slots *slots,
 		const char *reason),
 	void *context)
 {
-	size_t i;
-
-	memset(slots, 0, sizeof(*slots));
-	for (i = 0; i < ARRAY_LEN(slots->at); i++) {
-		slots->at[i].deadline_ms = SLOTS_NO_DEADLINE;
-	}
 	slots->on_step = on_step;
 	slots->context = context;
 }

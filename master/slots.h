@@ -42,6 +42,7 @@ struct slots {
 	void *context;
 };
 
+/** @param slots  zeroed memory; rows cost memory only once they are used */
 void slots_init(struct slots *slots,
 	void (*on_step)(void *context, int slot, enum slot_state from, enum slot_state to,
 		const char *reason),

@@ -54,6 +54,9 @@ supervisor_deadlines(const struct slots *slots, int64_t now_ms)
 	for (i = 0; i < slots->used; i++) {
 		const struct slot *slot = &slots->at[i];
 
+		if (slot->state == SLOT_EMPTY) {
+			continue;
+		}
 		if (slot->deadline_ms <= now_ms) {
 			return supervisor_overdue((int)i, slot->state);
 		}

@@ -49,7 +49,7 @@ fill(const char *table)
 	static const char letters[SLOT_STATE_COUNT + 1] = "ESRDAKX";
 	size_t i;
 
-	slots_init(&slots, NULL, NULL);
+	memset(&slots, 0, sizeof(slots));
 	for (i = 0; table[i] != '\0'; i++) {
 		struct slot *slot = &slots.at[i];
 		char letter = table[i];
@@ -61,8 +61,9 @@ fill(const char *table)
 		}
 		letter = (char)(is_over ? letter - 'a' + 'A' : letter);
 		slot->state = (enum slot_state)(strchr(letters, letter) - letters);
-		if (slot->state != SLOT_EMPTY && slot->state != SLOT_STUCK) {
-			slot->deadline_ms = is_over ? NOW : NOW + 2000;
+		slot->deadline_ms = is_over ? NOW : NOW + 2000;
+		if (slot->state == SLOT_EMPTY || slot->state == SLOT_STUCK) {
+			slot->deadline_ms = SLOTS_NO_DEADLINE;
 		}
 		slots.used = (unsigned)i + 1;
 	}
@@ -106,6 +107,7 @@ START_TEST(supervisor_has_no_slot_beyond_the_board)
 	fill("");
 	for (i = 0; i < BOARD_SLOTS; i++) {
 		slots.at[i].state = SLOT_STUCK;
+		slots.at[i].deadline_ms = SLOTS_NO_DEADLINE;
 	}
 	slots.used = BOARD_SLOTS;
 	step = supervisor_next(&slots, 1, NOW);
