@@ -155,12 +155,12 @@ START_TEST(a_closed_standard_error_is_never_written_to_again)
 }
 END_TEST
 
-/* Offset from the true inode, text after it, and whether the journal is meant. */
+/* Offsets from the true device and inode, text after it, and whether the journal is meant. */
 static const struct {
-	int offset;
+	unsigned device, inode;
 	const char *more;
 	bool is_journal;
-} streams[] = {{0, "", true}, {1, "", false}, {0, "x", false}};
+} streams[] = {{0, 0, "", true}, {0, 1, "", false}, {1, 0, "", false}, {0, 0, "x", false}};
 
 START_TEST(the_journal_gets_priorities_instead_of_times)
 {
@@ -169,8 +169,8 @@ START_TEST(the_journal_gets_priorities_instead_of_times)
 	char stream[64], want[64];
 
 	ck_assert_int_eq(fstat(STDERR_FILENO, &status), 0);
-	snprintf(stream, sizeof(stream), "%ju:%ju%s", (uintmax_t)status.st_dev,
-		(uintmax_t)status.st_ino + (uintmax_t)streams[_i].offset, streams[_i].more);
+	snprintf(stream, sizeof(stream), "%ju:%ju%s", (uintmax_t)status.st_dev + streams[_i].device,
+		(uintmax_t)status.st_ino + streams[_i].inode, streams[_i].more);
 	setenv("JOURNAL_STREAM", stream, 1);
 	log_set_identity("master");
 	log_warning("x");

@@ -353,6 +353,8 @@ static const struct {
 	{"wrokers", "workers"},
 	{"worker", "workers"},
 	{"usre", "user"},
+	{"usar", "user"},
+	{"xsar", NULL}, /* two of four */
 	{"maxConnections", "max_connections"},
 	{"max-connections", "max_connections"},
 	{"idel_timeout", "idle_timeout"},
@@ -378,6 +380,16 @@ START_TEST(the_closest_candidate_is_what_was_meant_or_none)
 }
 END_TEST
 
+START_TEST(a_word_of_which_no_letter_is_left_is_another_word)
+{
+	static const char *const short_words[] = {"a", "bc"};
+
+	ck_assert_ptr_null(text_closest("x", short_words, ARRAY_LEN(short_words)));
+	ck_assert_ptr_null(text_closest("", short_words, ARRAY_LEN(short_words)));
+	ck_assert_ptr_eq(text_closest("bx", short_words, ARRAY_LEN(short_words)), short_words[1]);
+}
+END_TEST
+
 START_TEST(no_candidates_have_no_closest)
 {
 	ck_assert_ptr_null(text_closest("listen", NULL, 0));
@@ -399,4 +411,5 @@ UNIT_TESTS(
 	tcase_add_loop_test(tests, a_span_is_rounded_to_what_matters, 0, ARRAY_LEN(spans));
 	tcase_add_loop_test(
 		tests, the_closest_candidate_is_what_was_meant_or_none, 0, ARRAY_LEN(words));
+	tcase_add_test(tests, a_word_of_which_no_letter_is_left_is_another_word);
 	tcase_add_test(tests, no_candidates_have_no_closest);)
