@@ -1,0 +1,8 @@
+/* Whether the machine lets us listen on an address; part of world. */
+#pragma once
+
+struct findings;
+struct world;
+
+/** Try every address of every listener that is not ours already, by binding without listening. */
+void world_check_addresses(const struct world *world, struct findings *findings);
