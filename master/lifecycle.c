@@ -1,0 +1,271 @@
+/* What the signals and the clock ask of the master. */
+#include "master/lifecycle.h"
+
+#include <stdlib.h>
+
+#include "common/board.h"
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "master/fleet.h"
+#include "master/listeners.h"
+#include "master/listeners_watch.h"
+#include "master/master.h"
+#include "master/reload.h"
+
+#define WATCH_PERIOD_MS  100
+#define SECOND_PERIOD_MS 1000
+#define STATUS_MAX       128
+
+/* Emptying the queues before the workers go: looked at every 20 ms; at least 100 ms, in which the
+ * handshakes under way can end; at most 2 s, for workers that are full take nobody. */
+#define EMPTYING_PERIOD_MS 20
+#define EMPTYING_MIN_MS    100
+#define EMPTYING_MAX_MS    2000
+
+/* "At once": workers close their connections and count them; who has not after this is killed. */
+#define AT_ONCE_MS 500
+
+static void
+lifecycle_on_watch(struct ev_loop *loop, struct loop_timer *timer)
+{
+	(void)loop;
+	listeners_watch(container_of(timer, struct lifecycle, watch)->master);
+}
+
+static void
+lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
+{
+	struct master *master = container_of(timer, struct lifecycle, second)->master;
+
+	(void)loop;
+	if (master->state == MASTER_SERVING) {
+		listeners_heal(master); /* later on we shut them ourselves */
+	}
+	notify_retry(&master->notify);
+	stat_set(
+		&master->board.writable->stats[STAT_MASTER_log_lines_dropped], log_dropped_lines());
+}
+
+static void
+lifecycle_on_watchdog(struct ev_loop *loop, struct loop_timer *timer)
+{
+	(void)loop;
+	notify_alive(&container_of(timer, struct lifecycle, watchdog)->master->notify);
+}
+
+void
+lifecycle_say_ready(struct master *master)
+{
+	char status[STATUS_MAX];
+
+	(void)snprintf(status, sizeof(status), "Serving: %u workers, configuration %llu",
+		fleet_serving(master->fleet), (unsigned long long)master->generation);
+	notify_ready(&master->notify, status);
+}
+
+static void
+lifecycle_on_gone(struct master *master)
+{
+	loop_timer_stop(master->loop, &master->lifecycle->stop);
+	ev_break(master->loop, EVBREAK_ALL);
+}
+
+static int64_t
+lifecycle_drained_ms(const struct lifecycle *lifecycle)
+{
+	return clock_monotonic_ms() - lifecycle->drain_began_ms;
+}
+
+/* The queues are empty, or it makes no sense to wait for that any longer. */
+static void
+lifecycle_drain_workers(struct lifecycle *lifecycle)
+{
+	struct master *master = lifecycle->master;
+	int64_t left = master->config->drain_timeout_ms - lifecycle_drained_ms(lifecycle);
+
+	loop_timer_stop(master->loop, &lifecycle->stop);
+	fleet_drain(master->fleet, left > 0 ? left : 0, lifecycle_on_gone);
+}
+
+static void
+lifecycle_on_emptying(struct lifecycle *lifecycle)
+{
+	struct master *master = lifecycle->master;
+	int64_t waited = lifecycle_drained_ms(lifecycle);
+	uint64_t waiting = listeners_count_waiting(master->listeners);
+
+	if (waiting > 0 && waited < EMPTYING_MAX_MS && waited < master->config->drain_timeout_ms) {
+		return;
+	}
+	if (waiting > 0) {
+		master_event(master, LOG_LEVEL_WARNING,
+			"%llu clients still wait in the queues and will be reset: the workers did "
+			"not "
+			"take them in %lld ms",
+			(unsigned long long)waiting, (long long)waited);
+	} else if (waited < EMPTYING_MIN_MS && waited < master->config->drain_timeout_ms) {
+		return;
+	}
+	lifecycle_drain_workers(lifecycle);
+}
+
+static void
+lifecycle_on_stop(struct ev_loop *loop, struct loop_timer *timer)
+{
+	struct lifecycle *lifecycle = container_of(timer, struct lifecycle, stop);
+
+	(void)loop;
+	if (lifecycle->master->state == MASTER_DRAINING) {
+		lifecycle_on_emptying(lifecycle);
+	} else {
+		fleet_kill(lifecycle->master->fleet);
+	}
+}
+
+void
+lifecycle_stop(struct master *master, int exit_status, const char *reason)
+{
+	struct lifecycle *lifecycle = master->lifecycle;
+
+	if (master->state == MASTER_STOPPING) {
+		fleet_kill(master->fleet);
+		return;
+	}
+	master_event(master, LOG_LEVEL_NOTICE, "%s: stopping at once", reason);
+	master_enter(master, MASTER_STOPPING, reason);
+	lifecycle->exit_status = exit_status;
+	notify_stopping(&master->notify, "Stopping");
+	listeners_shut_out(master->listeners);
+	loop_timer_start(master->loop, &lifecycle->stop, AT_ONCE_MS);
+	fleet_drain(master->fleet, 0, lifecycle_on_gone);
+}
+
+static void
+lifecycle_drain(struct master *master)
+{
+	struct lifecycle *lifecycle = master->lifecycle;
+
+	if (master->state != MASTER_SERVING) {
+		lifecycle_stop(master, EXIT_SUCCESS,
+			master->state == MASTER_STARTING ? "SIGTERM" : "second SIGTERM");
+		return;
+	}
+	master_event(master, LOG_LEVEL_NOTICE,
+		"SIGTERM: taking no new clients; connections may finish within %lld s",
+		(long long)(master->config->drain_timeout_ms / 1000));
+	master_enter(master, MASTER_DRAINING, "SIGTERM");
+	lifecycle->drain_began_ms = clock_monotonic_ms();
+	notify_stopping(&master->notify, "Finishing connections");
+	listeners_shut_out(master->listeners);
+	loop_timer_repeat(master->loop, &lifecycle->stop, EMPTYING_PERIOD_MS);
+}
+
+static void
+lifecycle_stop_by_signal(struct master *master)
+{
+	lifecycle_stop(master, EXIT_SUCCESS, "SIGINT or SIGQUIT");
+}
+
+static void
+lifecycle_reopen_logs(struct master *master)
+{
+	struct fault why;
+
+	if (log_reopen(&why) != 0) {
+		master_event(master, LOG_LEVEL_ERROR,
+			"SIGUSR1: cannot open the log again: %s; writing to the old one", why.text);
+		return;
+	}
+	fleet_send_log(master->fleet);
+	master_event(master, LOG_LEVEL_NOTICE, "SIGUSR1: log opened again");
+}
+
+static void
+lifecycle_refuse_upgrade(struct master *master)
+{
+	master_event(master, LOG_LEVEL_WARNING,
+		"SIGUSR2: this version cannot upgrade in place; nothing changed. To run another "
+		"program, stop this one and start the other");
+}
+
+static void
+lifecycle_add_workers(struct master *master, int more, const char *signal_name)
+{
+	unsigned count = fleet_wanted(master->fleet);
+
+	if (master->state != MASTER_SERVING || (more < 0 && count <= 1) ||
+		(more > 0 && count >= BOARD_SLOTS)) {
+		master_event(master, LOG_LEVEL_WARNING,
+			"%s: staying with %u workers (1 to %d, while serving)", signal_name, count,
+			BOARD_SLOTS);
+		return;
+	}
+	count = (unsigned)((int)count + more);
+	master_event(master, LOG_LEVEL_NOTICE,
+		"%s: %u workers from now on, until the configuration says another number",
+		signal_name, count);
+	fleet_resize(master->fleet, count);
+}
+
+static void
+lifecycle_add_worker(struct master *master)
+{
+	lifecycle_add_workers(master, 1, "SIGTTIN");
+}
+
+static void
+lifecycle_drop_worker(struct master *master)
+{
+	lifecycle_add_workers(master, -1, "SIGTTOU");
+}
+
+static void
+lifecycle_reap(struct master *master)
+{
+	if (master->fleet != NULL) {
+		fleet_reap(master->fleet);
+	}
+}
+
+void
+lifecycle_start(struct lifecycle *lifecycle, struct master *master)
+{
+	static const struct signals_actions actions = {
+		.reload = reload_request,
+		.drain = lifecycle_drain,
+		.stop = lifecycle_stop_by_signal,
+		.reopen_logs = lifecycle_reopen_logs,
+		.upgrade = lifecycle_refuse_upgrade,
+		.reap = lifecycle_reap,
+		.add_worker = lifecycle_add_worker,
+		.drop_worker = lifecycle_drop_worker,
+	};
+
+	lifecycle->master = master;
+	lifecycle->exit_status = EXIT_SUCCESS;
+	master->lifecycle = lifecycle;
+	loop_timer_init(&lifecycle->watch, lifecycle_on_watch);
+	loop_timer_init(&lifecycle->second, lifecycle_on_second);
+	loop_timer_init(&lifecycle->watchdog, lifecycle_on_watchdog);
+	loop_timer_init(&lifecycle->stop, lifecycle_on_stop);
+	signals_start(&lifecycle->signals, master->loop, master, &actions);
+	loop_timer_repeat(master->loop, &lifecycle->watch, WATCH_PERIOD_MS);
+	loop_timer_repeat(master->loop, &lifecycle->second, SECOND_PERIOD_MS);
+	if (master->notify.watchdog_ms > 0) {
+		loop_timer_repeat(master->loop, &lifecycle->watchdog, master->notify.watchdog_ms);
+	}
+}
+
+void
+lifecycle_close(struct lifecycle *lifecycle)
+{
+	struct ev_loop *loop = lifecycle->master->loop;
+
+	loop_timer_stop(loop, &lifecycle->watch);
+	loop_timer_stop(loop, &lifecycle->second);
+	loop_timer_stop(loop, &lifecycle->watchdog);
+	loop_timer_stop(loop, &lifecycle->stop);
+	signals_stop(&lifecycle->signals, loop);
+}

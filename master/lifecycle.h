@@ -1,0 +1,30 @@
+/* From serving to gone: what the signals and the clock ask of the master. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/loop.h"
+#include "master/signals.h"
+
+struct master;
+
+struct lifecycle {
+	struct master *master;
+	struct signals signals;
+	struct loop_timer watch;    /* ten times a second */
+	struct loop_timer second;   /* once a second */
+	struct loop_timer watchdog; /* as often as the service manager wants a sign of life */
+	struct loop_timer stop;     /* while stopping: queues run empty, then patience runs out */
+	int64_t drain_began_ms;     /* monotonic */
+	int exit_status;
+};
+
+/** Start signals and timers. `master->lifecycle` is this one from here on. */
+void lifecycle_start(struct lifecycle *lifecycle, struct master *master);
+void lifecycle_close(struct lifecycle *lifecycle);
+
+/** Tell the service manager that we serve, with a sentence for its status. */
+void lifecycle_say_ready(struct master *master);
+/** End at once, with this exit status of the process. */
+void lifecycle_stop(struct master *master, int exit_status, const char *reason);

@@ -1,0 +1,23 @@
+/* From one configuration to another, or to the first one: prepare everything, then commit or roll
+ * back. Used alike at start and by a reload; what the workers do with it comes afterwards. */
+#pragma once
+
+#include "common/defs.h"
+
+struct config;
+struct fault;
+struct master;
+
+/* All that a new configuration needs, opened but not in force. */
+struct reconfigure;
+
+/** @param config  taken over on success
+ *  @return 0 and *reconfigure; negative errno with a sentence, and nothing has changed */
+int reconfigure_prepare(struct master *master, struct config *config,
+	struct reconfigure **reconfigure, struct fault *why) MUST_CHECK;
+/** Put it in force in the master: generation, kernel settings, listeners, log. Cannot fail; frees
+ *  the configuration before. */
+void reconfigure_commit(struct master *master, struct reconfigure **reconfigure);
+
+/** How many workers the configuration in force asks for on this machine; says why. */
+unsigned reconfigure_count_workers(struct master *master);

@@ -1,0 +1,185 @@
+/* Reload in place. Reading and checking happen in one go, because they take milliseconds and
+ * nothing waits for the master; only the workers' answer is waited for on the loop. */
+#include "master/reload.h"
+
+#include <stdlib.h>
+
+#include "common/board.h"
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/config_schema.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "master/fleet.h"
+#include "master/lifecycle.h"
+#include "master/listeners.h"
+#include "master/master.h"
+#include "master/reconfigure.h"
+#include "master/world.h"
+
+#define NAMES_MAX 256
+
+static void
+reload_say(struct master *master, const struct findings *findings)
+{
+	for (size_t i = 0; i < findings->count; i++) {
+		master_event(master,
+			findings->items[i].kind == FINDING_WARNING ? LOG_LEVEL_WARNING
+								   : LOG_LEVEL_ERROR,
+			"%s", findings->items[i].text);
+	}
+	if (findings->not_shown > 0) {
+		log_error("and %zu more", findings->not_shown);
+	}
+}
+
+/* Some options hold for the whole life of a master: a reload that seems to change one would lie. */
+static void
+reload_check_restart(
+	const struct master *master, const struct config *config, struct findings *findings)
+{
+	char names[NAMES_MAX];
+
+	if (config_changed(master->config, config, EFFECT_RESTART, names, sizeof(names)) > 0) {
+		findings_add(findings, FINDING_WORLD, NULL,
+			"%s: a change takes effect only at a restart; take it back or restart",
+			names);
+	}
+}
+
+/* @return the new configuration, NULL when it has errors */
+static struct config *
+reload_read(struct master *master, struct findings *findings)
+{
+	struct config *config = NULL;
+	struct world world;
+
+	if (config_load(master->config_path, &config, findings) != 0) {
+		return NULL;
+	}
+	world_init(&world, WORLD_RELOAD, config);
+	world.was = master->config;
+	world.listeners = master->listeners;
+	world.activation = &master->activation;
+	world_check(&world, findings);
+	reload_check_restart(master, config, findings);
+	if (findings->world_errors > 0) {
+		config_free(&config);
+	}
+	return config;
+}
+
+static void
+reload_name_new_workers(
+	struct master *master, const struct config *was, const struct config *config)
+{
+	char names[NAMES_MAX];
+
+	if (config_changed(was, config, EFFECT_NEW_WORKERS, names, sizeof(names)) > 0) {
+		master_event(master, LOG_LEVEL_NOTICE,
+			"reload: %s: takes effect for workers that start from now on", names);
+	}
+}
+
+/* @return whether it is in force */
+static bool
+reload_try(struct master *master, struct findings *findings)
+{
+	struct config *config = reload_read(master, findings);
+	struct reconfigure *reconfigure;
+	struct fault why;
+
+	if (config == NULL) {
+		return false;
+	}
+	if (reconfigure_prepare(master, config, &reconfigure, &why) != 0) {
+		findings_add(findings, FINDING_WORLD, NULL, "%s", why.text);
+		config_free(&config);
+		return false;
+	}
+	reload_name_new_workers(master, master->config, config);
+	reconfigure_commit(master, &reconfigure);
+	return true;
+}
+
+static void
+reload_finish(struct master *master)
+{
+	struct reload *reload = master->reload;
+
+	reload->is_running = false;
+	if (master->state != MASTER_SERVING) {
+		return;
+	}
+	lifecycle_say_ready(master);
+	if (reload->is_wanted) {
+		reload->is_wanted = false;
+		reload_request(master);
+	}
+}
+
+static void
+reload_on_settled(struct master *master, const char *failure)
+{
+	if (failure != NULL) {
+		master_event(master, LOG_LEVEL_ERROR, "reload: %s", failure);
+	}
+	master_event(master, LOG_LEVEL_NOTICE,
+		"reload: configuration %llu is in force in all %u workers",
+		(unsigned long long)master->generation, fleet_serving(master->fleet));
+	reload_finish(master);
+}
+
+static void
+reload_fail(struct master *master, const struct findings *findings)
+{
+	stat_add(&master->board.writable->stats[STAT_MASTER_reloads_failed], 1);
+	master_event(master, LOG_LEVEL_ERROR,
+		"reload refused: %s has %zu errors; nothing changed, configuration %llu goes on",
+		master->config_path, findings->errors + findings->world_errors,
+		(unsigned long long)master->generation);
+	reload_finish(master);
+}
+
+static void
+reload_resize(struct master *master)
+{
+	unsigned count = reconfigure_count_workers(master);
+
+	/* What TTIN and TTOU made of it holds until the configuration says something else. */
+	if (count != master->reload->workers) {
+		fleet_resize(master->fleet, count);
+		master->reload->workers = count;
+	}
+}
+
+void
+reload_request(struct master *master)
+{
+	struct findings *findings;
+
+	if (master->state != MASTER_SERVING || master->reload->is_running) {
+		master->reload->is_wanted = true;
+		return;
+	}
+	findings = calloc(1, sizeof(*findings));
+	if (findings == NULL) {
+		log_error("reload refused: out of memory; nothing changed");
+		return;
+	}
+	master->reload->is_running = true;
+	notify_reloading(&master->notify, clock_monotonic_us());
+	master_event(master, LOG_LEVEL_NOTICE, "reload: reading %s", master->config_path);
+	if (reload_try(master, findings)) {
+		reload_say(master, findings);
+		stat_add(&master->board.writable->stats[STAT_MASTER_reloads], 1);
+		listeners_report(master);
+		reload_resize(master);
+		fleet_send_log(master->fleet);
+		fleet_apply(master->fleet, reload_on_settled);
+	} else {
+		reload_say(master, findings);
+		reload_fail(master, findings);
+	}
+	free(findings);
+}

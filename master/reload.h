@@ -1,0 +1,19 @@
+/* Reload in place (SIGHUP): nothing is drained, no process replaced, no connection touched. A new
+ * configuration is read, checked against itself and the machine, prepared and then put in force;
+ * any error leaves everything as it was. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "common/defs.h"
+
+struct master;
+
+struct reload {
+	bool is_running;  /* the workers have not all taken the last one yet */
+	bool is_wanted;   /* asked for meanwhile: once more when they have */
+	unsigned workers; /* how many the last configuration asked for */
+};
+
+/** Reload now, or once more after the one that is going on. */
+void reload_request(struct master *master);
