@@ -112,6 +112,13 @@ activation_open(struct activation *activation, int first, struct fault *why)
 }
 
 int
+activation_next_fd(const struct activation *activation)
+{
+	return activation->count == 0 ? ACTIVATION_FIRST_FD
+				      : activation->sockets[activation->count - 1].fd + 1;
+}
+
+int
 activation_take(struct activation *activation, const struct address *address)
 {
 	for (size_t i = 0; i < activation->count; i++) {

@@ -35,6 +35,8 @@ int activation_parse(const char *listen_pid, const char *listen_fds, pid_t self)
  *  @return 0; or -EINVAL with a sentence about the first one that is not a listening stream socket;
  *          the good ones are held nevertheless */
 int activation_open(struct activation *activation, int first, struct fault *why) MUST_CHECK;
+/** The first descriptor behind those that were passed. */
+int activation_next_fd(const struct activation *activation);
 /** The passed socket that listens on `address`, now the caller's; -1 if there is none. */
 int activation_take(struct activation *activation, const struct address *address);
 /** Give a socket back that activation_take handed out. */

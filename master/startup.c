@@ -1,0 +1,259 @@
+/* The master's life, in the order that its parts need each other: board, sockets, workers. Only
+ * here a failure ends the process. */
+#include "master/startup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/board.h"
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/descriptor.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "master/fleet.h"
+#include "master/lifecycle.h"
+#include "master/listeners.h"
+#include "master/master.h"
+#include "master/reconfigure.h"
+#include "master/reload.h"
+#include "master/title.h"
+#include "master/world.h"
+
+int
+startup_read(
+	struct master *master, const char *path, struct config **config, struct findings *findings)
+{
+	struct world world;
+
+	if (config_load(path, config, findings) != 0) {
+		return EXIT_FILE;
+	}
+	world_init(&world, WORLD_START, *config);
+	world.activation = &master->activation;
+	world_check(&world, findings);
+	if (findings->world_errors > 0) {
+		config_free(config);
+		return EXIT_WORLD;
+	}
+	return 0;
+}
+
+/* Whatever the log is: who started us sees it too. */
+static void
+startup_say(const char *sentence)
+{
+	enum log_sink sink;
+
+	log_error("%s", sentence);
+	(void)log_descriptor(&sink);
+	if (sink != LOG_STDERR) {
+		(void)fprintf(stderr, "acceptd: %s\n", sentence);
+	}
+}
+
+static int
+startup_open_binary(struct master *master, struct fault *why)
+{
+	master->binary = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (master->binary < 0) {
+		return fault_set(why, errno, "cannot open our own program by /proc/self/exe");
+	}
+	return 0;
+}
+
+static int
+startup_find_identity(struct master *master, const struct config *config, struct fault *why)
+{
+	master->drops_privileges = geteuid() == 0;
+	if (!master->drops_privileges) {
+		master->identity = (struct privilege_identity){geteuid(), getegid()};
+		return 0;
+	}
+	return privilege_find(config->user, config->group, &master->identity, why);
+}
+
+/* A pid file that nobody asked for and that an ordinary user cannot have is done without; the world
+ * check has said so. */
+static int
+startup_open_pidfile(struct master *master, const struct config *config, struct fault *why)
+{
+	struct config_origin origin = config_origin_of(config, -1, "pid_file");
+	int status = pidfile_open(&master->pidfile, config->pid_file, why);
+
+	if (status != 0 && status != -EEXIST && geteuid() != 0 && origin.file == NULL) {
+		return 0;
+	}
+	return status;
+}
+
+static int
+startup_open(struct master *master, const struct config *config, struct fault *why)
+{
+	int status;
+
+	master->descriptor_limit = descriptor_raise_limit();
+	master->config_path = strdup(config->path); /* reloads read it again */
+	if (master->config_path == NULL) {
+		return fault_set(why, ENOMEM, "cannot start");
+	}
+	status = startup_open_binary(master, why);
+	if (status == 0) {
+		status = startup_find_identity(master, config, why);
+	}
+	if (status == 0) {
+		status = startup_open_pidfile(master, config, why);
+	}
+	if (status == 0) {
+		status = board_create(&master->board, &master->board_memory, why);
+	}
+	if (status == 0) {
+		master->loop = loop_new();
+		status = master->loop != NULL
+				 ? 0
+				 : fault_say(why, ENOMEM, "cannot make the event loop");
+	}
+	return status;
+}
+
+static void
+startup_on_settled(struct master *master, const char *failure)
+{
+	struct fault why;
+
+	if (failure == NULL && pidfile_write(&master->pidfile, &why) != 0) {
+		failure = why.text;
+	}
+	if (failure != NULL) {
+		startup_say(failure);
+		lifecycle_stop(master, EXIT_FAILURE, "start failed");
+		return;
+	}
+	master_enter(master, MASTER_SERVING, "all workers serve");
+	master_event(master, LOG_LEVEL_NOTICE, "serving: %u workers, configuration %s",
+		fleet_serving(master->fleet), master->config->path);
+	lifecycle_say_ready(master);
+	daemon_report(&master->daemon, EXIT_SUCCESS);
+	if (master->reload->is_wanted) {
+		master->reload->is_wanted = false;
+		reload_request(master);
+	}
+}
+
+static void
+startup_log_warnings(struct master *master, const struct findings *findings)
+{
+	for (size_t i = 0; i < findings->count; i++) {
+		master_event(master, LOG_LEVEL_WARNING, "%s", findings->items[i].text);
+	}
+}
+
+/* The service manager goes on listening on such a socket whatever we do. */
+static void
+startup_warn_unused(struct master *master)
+{
+	char where[ADDRESS_TEXT_MAX];
+
+	for (size_t i = 0; i < master->activation.count; i++) {
+		if (master->activation.sockets[i].fd >= 0) {
+			master_event(master, LOG_LEVEL_WARNING,
+				"the service manager passed a socket for %s, which no listener has "
+				"as its "
+				"address: clients that connect to it wait and are never served; "
+				"add the "
+				"address to a listener, or take it out of the .socket unit",
+				address_format(&master->activation.sockets[i].address, where));
+		}
+	}
+}
+
+/* @return 0 when the loop can run */
+static int
+startup_run_workers(struct master *master, struct config *config, const struct findings *findings,
+	struct lifecycle *lifecycle, struct fault *why)
+{
+	struct reconfigure *reconfigure;
+	int status = reconfigure_prepare(master, config, &reconfigure, why);
+
+	if (status != 0) {
+		config_free(&config);
+		return status;
+	}
+	reconfigure_commit(master, &reconfigure);
+	master_event(master, LOG_LEVEL_NOTICE, "starting: acceptd, pid %d%s", (int)getpid(),
+		master->drops_privileges ? "" : ", not as root: workers run as the same user");
+	startup_log_warnings(master, findings);
+	startup_warn_unused(master);
+	listeners_report(master);
+	stat_set(&master->board.writable->stats[STAT_MASTER_start_time_seconds],
+		(uint64_t)clock_wall().tv_sec);
+	lifecycle_start(lifecycle, master);
+	master->reload->workers = reconfigure_count_workers(master);
+	status = fleet_start(master, master->reload->workers, why);
+	if (status == 0) {
+		fleet_apply(master->fleet, startup_on_settled);
+	}
+	return status;
+}
+
+static void
+startup_close(struct master *master)
+{
+	fleet_free(&master->fleet);
+	listeners_close_all(master->listeners);
+	free(master->listeners->sockets);
+	activation_close(&master->activation);
+	pidfile_remove(&master->pidfile);
+	if (master->lifecycle != NULL) {
+		lifecycle_close(master->lifecycle);
+	}
+	if (master->loop != NULL) {
+		ev_loop_destroy(master->loop);
+	}
+	board_detach(&master->board);
+	descriptor_close(&master->board_memory);
+	descriptor_close(&master->config_memory);
+	descriptor_close(&master->binary);
+	config_free(&master->config);
+	free(master->config_path);
+	notify_close(&master->notify);
+}
+
+int
+startup_serve(struct master *master, struct config *config, const struct findings *findings)
+{
+	struct lifecycle lifecycle = {0};
+	struct listeners listeners = {.activation = &master->activation};
+	struct reload reload = {0};
+	struct fault why;
+	int exit_status = EXIT_FAILURE;
+	int status;
+
+	master->listeners = &listeners;
+	master->reload = &reload;
+	master->pidfile.fd = -1;
+	log_set_identity("master");
+	title_set("acceptd: master %s", config->path);
+	status = startup_open(master, config, &why);
+	if (status == 0) {
+		status = startup_run_workers(master, config, findings, &lifecycle, &why);
+	} else {
+		config_free(&config);
+	}
+	if (status == 0) {
+		(void)ev_run(master->loop, 0);
+		exit_status = lifecycle.exit_status;
+		log_notice("stopped");
+	} else {
+		startup_say(why.text);
+		exit_status = EXIT_WORLD;
+	}
+	startup_close(master);
+	daemon_report(&master->daemon, exit_status);
+	return exit_status;
+}
