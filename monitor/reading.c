@@ -1,0 +1,149 @@
+/* The only file of the monitor that reads the board's cells. */
+#include "monitor/reading.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+
+static void
+copy_cells(const board_cell *cells, size_t count, uint64_t *values)
+{
+	for (size_t i = 0; i < count; i++) {
+		values[i] = stat_get(&cells[i]);
+	}
+}
+
+static void
+read_listener(const struct board *board, int index, struct reading *reading)
+{
+	const struct board_listener_head *head = &board->master->listeners[index];
+	struct reading_listener *listener;
+
+	if (atomic_load_explicit(
+		    &((struct board_listener_head *)head)->is_used, memory_order_acquire) == 0) {
+		return;
+	}
+	listener = &reading->listeners[reading->listener_count++];
+	(void)snprintf(listener->name, sizeof(listener->name), "%s", head->name);
+	copy_cells(head->queue, STAT_QUEUE_COUNT, listener->queue);
+	board_sum_listener(board, index, &listener->sum);
+	listener->closed = 0;
+	for (size_t i = 0; i < CLOSE_COUNT; i++) {
+		listener->closed += listener->sum.closed[i];
+	}
+	reading->accepted += listener->sum.stats[STAT_LISTENER_accepted];
+	reading->open += listener->sum.stats[STAT_LISTENER_open];
+	reading->closed += listener->closed;
+}
+
+static void
+read_worker(const struct board *board, int slot, struct reading *reading)
+{
+	struct board_slot *from = &board->slots[slot];
+	struct reading_worker *worker = &reading->workers[reading->worker_count++];
+
+	worker->slot = slot;
+	worker->pid = atomic_load_explicit(&from->pid, memory_order_relaxed);
+	worker->state = atomic_load_explicit(&from->state, memory_order_relaxed);
+	worker->pause = atomic_load_explicit(&from->pause, memory_order_relaxed);
+	worker->generation = atomic_load_explicit(&from->generation, memory_order_relaxed);
+	worker->silent_ms =
+		reading->taken_ms - atomic_load_explicit(&from->progress_ms, memory_order_relaxed);
+	copy_cells(from->stats, STAT_WORKER_COUNT, worker->stats);
+	worker->accepted = 0;
+	for (int i = 0; i < BOARD_LISTENERS; i++) {
+		if (atomic_load_explicit(
+			    &board->master->listeners[i].is_used, memory_order_relaxed) != 0) {
+			worker->accepted +=
+				stat_get(&from->listeners[i].stats[STAT_LISTENER_accepted]);
+		}
+	}
+}
+
+void
+reading_take(const struct board *board, struct reading *reading)
+{
+	uint32_t slots = atomic_load_explicit(&board->master->slots_used, memory_order_acquire);
+
+	memset(reading, 0, sizeof(*reading));
+	reading->taken_ms = clock_monotonic_ms();
+	reading->wall_seconds = clock_wall().tv_sec;
+	copy_cells(board->master->stats, STAT_MASTER_COUNT, reading->master);
+	copy_cells(board->master->kernel, STAT_KERNEL_COUNT, reading->kernel);
+	copy_cells(board->master->kernel_at_start, STAT_KERNEL_COUNT, reading->kernel_at_start);
+	reading->has_kernel = board->master->has_kernel != 0;
+	reading->last_event =
+		atomic_load_explicit(&board->master->last_event, memory_order_acquire);
+	for (int i = 0; i < BOARD_LISTENERS; i++) {
+		read_listener(board, i, reading);
+	}
+	for (uint32_t slot = 0; slot < slots && slot < BOARD_SLOTS; slot++) {
+		read_worker(board, (int)slot, reading);
+	}
+}
+
+double
+reading_rate(const struct reading *before, const struct reading *now, uint64_t value_before,
+	uint64_t value_now)
+{
+	int64_t elapsed_ms = now->taken_ms - before->taken_ms;
+
+	if (elapsed_ms < 50 || value_now < value_before) {
+		return 0;
+	}
+	return (double)(value_now - value_before) * 1000.0 / (double)elapsed_ms;
+}
+
+const struct reading_listener *
+reading_find_listener(const struct reading *reading, const char *name)
+{
+	for (size_t i = 0; i < reading->listener_count; i++) {
+		if (strcmp(reading->listeners[i].name, name) == 0) {
+			return &reading->listeners[i];
+		}
+	}
+	return NULL;
+}
+
+int64_t
+reading_uptime_seconds(const struct reading *reading)
+{
+	int64_t uptime =
+		reading->wall_seconds - (int64_t)reading->master[STAT_MASTER_start_time_seconds];
+
+	return uptime > 0 ? uptime : 0;
+}
+
+const char *
+reading_state_name(uint32_t state)
+{
+	static const char *const names[] = {
+		[BOARD_WORKER_EMPTY] = "empty",
+		[BOARD_WORKER_STARTING] = "starting",
+		[BOARD_WORKER_SERVING] = "serving",
+		[BOARD_WORKER_DRAINING] = "draining",
+	};
+
+	return state < ARRAY_LEN(names) ? names[state] : "unknown";
+}
+
+const char *
+reading_pause_names(uint32_t pause, char buffer[32])
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} names[] = {{BOARD_PAUSE_BALANCE, "balance"}, {BOARD_PAUSE_LIMIT, "limit"},
+		{BOARD_PAUSE_DESCRIPTORS, "descriptors"}};
+	size_t used = 0;
+
+	buffer[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if ((pause & names[i].bit) != 0) {
+			used += (size_t)snprintf(buffer + used, 32 - used, "%s%s",
+				used == 0 ? "" : ",", names[i].name);
+		}
+	}
+	return buffer;
+}

@@ -1,0 +1,57 @@
+/* One consistent set of totals from the board, for everything that is shown: acceptctl, Prometheus
+ * and the page render the same reading and therefore agree. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/board.h"
+
+struct reading_listener {
+	char name[BOARD_NAME_MAX];
+	uint64_t queue[STAT_QUEUE_COUNT];
+	struct board_listener_copy sum; /* over all slots: accepted = open + sum of closed */
+	uint64_t closed;                /* sum of sum.closed */
+};
+
+struct reading_worker {
+	int slot;
+	int pid;
+	uint32_t state; /* enum board_worker_state */
+	uint32_t pause; /* enum board_pause bits */
+	uint64_t generation;
+	int64_t silent_ms; /* since its last turn of the loop */
+	uint64_t accepted; /* over all listeners */
+	uint64_t stats[STAT_WORKER_COUNT];
+};
+
+struct reading {
+	int64_t taken_ms;     /* monotonic */
+	int64_t wall_seconds; /* since 1970 */
+	uint64_t master[STAT_MASTER_COUNT];
+	uint64_t kernel[STAT_KERNEL_COUNT];
+	uint64_t kernel_at_start[STAT_KERNEL_COUNT];
+	bool has_kernel;
+	struct reading_listener listeners[BOARD_LISTENERS]; /* in use only */
+	size_t listener_count;
+	struct reading_worker workers[BOARD_SLOTS]; /* slots ever used, empty ones too */
+	size_t worker_count;
+	uint64_t accepted, open, closed; /* of all listeners */
+	uint64_t last_event;
+};
+
+/** Read the board. The struct is large (about half a megabyte): keep it static or on the heap. */
+void reading_take(const struct board *board, struct reading *reading);
+
+/** Growth of a counter per second between two readings; 0 when they are too near or it fell. */
+double reading_rate(const struct reading *before, const struct reading *now, uint64_t value_before,
+	uint64_t value_now);
+/** The same listener in another reading, or NULL. */
+const struct reading_listener *reading_find_listener(
+	const struct reading *reading, const char *name);
+/** Seconds since the master started. */
+int64_t reading_uptime_seconds(const struct reading *reading);
+/** "serving", "starting", "draining", "empty"; and "balance", "limit,descriptors" or "". */
+const char *reading_state_name(uint32_t state);
+const char *reading_pause_names(uint32_t pause, char buffer[32]);
