@@ -129,19 +129,19 @@ reading_state_name(uint32_t state)
 }
 
 const char *
-reading_pause_names(uint32_t pause, char buffer[32])
+reading_pause_names(uint32_t pause, char buffer[READING_PAUSE_MAX])
 {
 	static const struct {
 		uint32_t bit;
 		const char *name;
 	} names[] = {{BOARD_PAUSE_BALANCE, "balance"}, {BOARD_PAUSE_LIMIT, "limit"},
-		{BOARD_PAUSE_DESCRIPTORS, "descriptors"}};
+		{BOARD_PAUSE_DESCRIPTORS, "descriptors"}, {BOARD_PAUSE_TROUBLE, "trouble"}};
 	size_t used = 0;
 
 	buffer[0] = '\0';
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if ((pause & names[i].bit) != 0) {
-			used += (size_t)snprintf(buffer + used, 32 - used, "%s%s",
+			used += (size_t)snprintf(buffer + used, READING_PAUSE_MAX - used, "%s%s",
 				used == 0 ? "" : ",", names[i].name);
 		}
 	}

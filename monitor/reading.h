@@ -52,6 +52,7 @@ const struct reading_listener *reading_find_listener(
 	const struct reading *reading, const char *name);
 /** Seconds since the master started. */
 int64_t reading_uptime_seconds(const struct reading *reading);
+#define READING_PAUSE_MAX 48
 /** "serving", "starting", "draining", "empty"; and "balance", "limit,descriptors" or "". */
 const char *reading_state_name(uint32_t state);
-const char *reading_pause_names(uint32_t pause, char buffer[32]);
+const char *reading_pause_names(uint32_t pause, char buffer[READING_PAUSE_MAX]);

@@ -1,0 +1,189 @@
+/* Each judge looks at one thing and adds at most one finding for it (one for each listener or
+ * worker). */
+#include "monitor/health.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "monitor/reading.h"
+
+#define SILENT_WORKER_MS 2000
+/* A queue above this part of its limit is near overflow. */
+#define DEEP_QUEUE_PART 2
+
+static void health_add(struct health *health, enum health_level level, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+
+static void
+health_add(struct health *health, enum health_level level, const char *format, ...)
+{
+	struct health_finding *finding;
+	va_list args;
+
+	if (level > health->level) {
+		health->level = level;
+	}
+	if (health->count == HEALTH_FINDINGS_MAX) {
+		return;
+	}
+	finding = &health->findings[health->count++];
+	finding->level = level;
+	va_start(args, format);
+	(void)vsnprintf(finding->text, sizeof(finding->text), format, args);
+	va_end(args);
+}
+
+const char *
+health_level_name(enum health_level level)
+{
+	static const char *const names[] = {
+		[HEALTH_GOOD] = "well", [HEALTH_WARNING] = "degraded", [HEALTH_BAD] = "ill"};
+
+	return names[level];
+}
+
+static uint64_t
+grown(uint64_t before, uint64_t now)
+{
+	return now > before ? now - before : 0;
+}
+
+static void
+judge_workers(const struct reading *now, struct health *health)
+{
+	unsigned serving = 0, expected = 0;
+
+	for (size_t i = 0; i < now->worker_count; i++) {
+		const struct reading_worker *worker = &now->workers[i];
+
+		serving += worker->state == BOARD_WORKER_SERVING;
+		expected += worker->state != BOARD_WORKER_EMPTY || worker->pid > 0;
+		if (worker->state == BOARD_WORKER_SERVING && worker->silent_ms > SILENT_WORKER_MS) {
+			health_add(health, HEALTH_WARNING,
+				"worker %d (pid %d) has made no progress for %.1f s; the master "
+				"replaces "
+				"it when it hangs",
+				worker->slot, worker->pid, (double)worker->silent_ms / 1000.0);
+		}
+	}
+	if (serving == 0) {
+		health_add(health, HEALTH_BAD,
+			"no worker serves: clients wait in the accept queues; see the last events "
+			"for "
+			"why they do not start");
+	} else if (serving < expected) {
+		health_add(health, HEALTH_WARNING, "%u of %u workers serve", serving, expected);
+	}
+}
+
+static void
+judge_overflow(const struct reading_listener *before, const struct reading_listener *now,
+	struct health *health)
+{
+	uint64_t dropped = grown(before == NULL ? 0 : before->queue[STAT_QUEUE_dropped_segments],
+		now->queue[STAT_QUEUE_dropped_segments]);
+	uint64_t depth = now->queue[STAT_QUEUE_depth], limit = now->queue[STAT_QUEUE_limit];
+
+	if (limit > 0 && depth > limit) {
+		health_add(health, HEALTH_BAD,
+			"listener %s: the accept queue is full (%" PRIu64 " of %" PRIu64
+			"): new clients are delayed by a second or more; see acceptctl workers for "
+			"who "
+			"is busy, or raise the backlog",
+			now->name, depth, limit);
+	} else if (before != NULL && dropped > 0) {
+		health_add(health, HEALTH_WARNING,
+			"listener %s: the kernel dropped %" PRIu64
+			" segments in the last minute; see acceptctl events for the cause",
+			now->name, dropped);
+	} else if (limit > 0 && depth > limit / DEEP_QUEUE_PART) {
+		health_add(health, HEALTH_WARNING,
+			"listener %s: the accept queue is more than half full (%" PRIu64
+			" of %" PRIu64 ")",
+			now->name, depth, limit);
+	}
+}
+
+static void
+judge_listeners(const struct reading *before, const struct reading *now, struct health *health)
+{
+	for (size_t i = 0; i < now->listener_count; i++) {
+		const struct reading_listener *listener = &now->listeners[i];
+		uint64_t limit = listener->queue[STAT_QUEUE_limit];
+		uint64_t asked = listener->queue[STAT_QUEUE_asked];
+
+		if (limit > 0 && limit < asked) {
+			health_add(health, HEALTH_WARNING,
+				"listener %s: effective backlog %" PRIu64 " instead of %" PRIu64
+				"; run: sysctl -w net.core.somaxconn=%" PRIu64
+				", then acceptctl reload",
+				listener->name, limit, asked, asked);
+		}
+		judge_overflow(reading_find_listener(before, listener->name), listener, health);
+	}
+}
+
+static void
+judge_pauses(const struct reading *now, struct health *health)
+{
+	unsigned descriptors = 0, limit = 0;
+
+	for (size_t i = 0; i < now->worker_count; i++) {
+		descriptors += (now->workers[i].pause & BOARD_PAUSE_DESCRIPTORS) != 0;
+		limit += (now->workers[i].pause & BOARD_PAUSE_LIMIT) != 0;
+	}
+	if (descriptors > 0) {
+		health_add(health, HEALTH_BAD,
+			"%u workers do not accept because their descriptors are used up; raise the "
+			"limit "
+			"of open files (systemd: LimitNOFILE) or the number of workers",
+			descriptors);
+	}
+	if (limit > 0) {
+		health_add(health, HEALTH_WARNING,
+			"%u workers do not accept because max_connections is reached; clients wait "
+			"in the "
+			"accept queue",
+			limit);
+	}
+}
+
+static void
+judge_master(const struct reading *before, const struct reading *now, struct health *health)
+{
+	static const struct {
+		enum stat_master_index stat;
+		const char *text;
+	} rows[] = {
+		{STAT_MASTER_worker_crashes,
+			"workers crashed in the last minute; see acceptctl events"},
+		{STAT_MASTER_worker_hangs, "workers hung in the last minute; see acceptctl events"},
+		{STAT_MASTER_fork_failures, "times a worker could not be started in the last "
+					    "minute; see acceptctl events"},
+		{STAT_MASTER_reloads_failed,
+			"reloads were refused in the last minute; nothing changed; see the log"},
+		{STAT_MASTER_listeners_healed, "listeners were shut down by somebody and healed in "
+					       "the last minute; suspect a "
+					       "hostile worker"},
+	};
+	uint64_t count;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		count = grown(before->master[rows[i].stat], now->master[rows[i].stat]);
+		if (count > 0) {
+			health_add(health, HEALTH_WARNING, "%" PRIu64 " %s", count, rows[i].text);
+		}
+	}
+}
+
+void
+health_judge(const struct reading *before, const struct reading *now, struct health *health)
+{
+	health->level = HEALTH_GOOD;
+	health->count = 0;
+	judge_workers(now, health);
+	judge_pauses(now, health);
+	judge_listeners(before, now, health);
+	judge_master(before, now, health);
+}

@@ -1,0 +1,38 @@
+/* What acceptctl shows, as text for people and as JSON for scripts: the same numbers under the
+ * names of the rows in stats.def. Pure. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/defs.h"
+
+struct board;
+struct health;
+struct reading;
+
+enum render_form { RENDER_TEXT, RENDER_JSON };
+
+struct render {
+	enum render_form form;
+	bool with_colour;
+	int width;                    /* columns of the terminal, 80 if unknown */
+	const struct reading *before; /* an earlier reading, for rates */
+	const struct reading *now;
+};
+
+/* Each writes a whole answer to the stream. @return 0 or -ENOMEM */
+int render_status(
+	const struct render *render, const struct health *health, FILE *stream) MUST_CHECK;
+int render_listeners(const struct render *render, FILE *stream) MUST_CHECK;
+int render_workers(const struct render *render, FILE *stream) MUST_CHECK;
+/** One line a listener with a bar of its accept queue; made to be redrawn each second. */
+int render_queue(const struct render *render, FILE *stream) MUST_CHECK;
+int render_kernel(const struct render *render, FILE *stream) MUST_CHECK;
+/** Name, value, rate, in the form of nstat(8); only names that match `pattern` (fnmatch(3), NULL:
+ * all). */
+int render_stats(const struct render *render, const char *pattern, FILE *stream) MUST_CHECK;
+/** Events of the ring with a number above `after`, oldest first. */
+int render_events(const struct render *render, const struct board *board, uint64_t after,
+	FILE *stream) MUST_CHECK;
