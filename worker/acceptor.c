@@ -165,18 +165,19 @@ acceptor_on_limit(struct acceptor *acceptor, unsigned wanted)
 	return taken;
 }
 
-/* How many of `wanted` before we are ahead of the others, unless the queue is deep. */
+/* How many of `wanted` we may take without getting ahead of the others, who are counted as if we
+ * had taken them all, unless the queue is deep. */
 static unsigned
 fair_share(const struct acceptor *acceptor, unsigned wanted, const struct census *census)
 {
-	uint64_t open = acceptor->service->open;
-	uint64_t ceiling = fairness_ceiling(census->open, census->workers);
+	uint64_t own = acceptor->service->open, open = census->open + wanted;
+	uint64_t ceiling = fairness_ceiling(open, census->workers);
 
-	if (open + wanted <= ceiling ||
-		!pause_is_ahead(acceptor, open + wanted, census->open, census->workers)) {
+	if (own + wanted <= ceiling ||
+		!pause_is_ahead(acceptor, own + wanted, open, census->workers)) {
 		return wanted;
 	}
-	return open < ceiling ? (unsigned)(ceiling - open) : 0;
+	return own < ceiling ? (unsigned)(ceiling - own) : 0;
 }
 
 enum greed { FAIR, GREEDY };
