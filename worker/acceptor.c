@@ -421,18 +421,20 @@ acceptors_leave(struct service *service)
 void
 acceptors_report(const struct service *service)
 {
-	unsigned proven = 0, count = 0;
+	unsigned proven = 0, listening = 0;
 
 	for (const struct acceptor *acceptor = service->acceptors; acceptor != NULL;
 		acceptor = acceptor->next) {
-		count++;
-		proven += exclusive_is_proven(&acceptor->exclusive) ? 1 : 0;
+		if (acceptor->pause == 0) {
+			listening++;
+			proven += exclusive_is_proven(&acceptor->exclusive) ? 1 : 0;
+		}
 	}
-	if (proven == count) {
-		log_info("wake-ups are exclusive on all %u sockets", count);
+	if (proven == listening) {
+		log_info("wake-ups are exclusive on %u sockets", listening);
 	} else {
 		log_warning("wake-ups are exclusive on %u of %u sockets only: each client on the "
 			    "others wakes every idle worker, which costs CPU time and nothing else",
-			proven, count);
+			proven, listening);
 	}
 }
