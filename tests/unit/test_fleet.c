@@ -662,6 +662,38 @@ START_TEST(fleet_takes_a_retired_socket_back_from_all_also_from_the_newborn)
 }
 END_TEST
 
+START_TEST(fleet_replaces_a_worker_that_keeps_a_retired_socket)
+{
+	setup(1, "");
+	WAIT_FOR(settled == 1);
+	configure("keep");
+	sockets[0].is_retiring = true;
+	fleet_apply(master.fleet, on_settled);
+	WAIT_FOR(settled == 2);
+	fleet_release_socket(master.fleet, SOCKET);
+	WAIT_FOR(log_has("(no answer)"));
+	configure("");
+	WAIT_FOR(!fleet_holds_socket(master.fleet, SOCKET));
+	teardown();
+}
+END_TEST
+
+START_TEST(fleet_replaces_at_once_a_worker_that_drains_of_its_own_accord)
+{
+	pid_t pid;
+
+	setup(1, "stay");
+	WAIT_FOR(settled == 1);
+	pid = pid_of(0);
+	atomic_store(&master.board.slots[0].state, BOARD_WORKER_DRAINING);
+	WAIT_FOR(log_has("worker 1 (pid "));
+	WAIT_FOR(fleet_serving(master.fleet) == 1);
+	ck_assert_int_eq(kill(pid, 0), 0);
+	ck_assert(log_has("worker 0 (pid %d) drains without being asked", (int)pid));
+	teardown();
+}
+END_TEST
+
 START_TEST(fleet_does_not_blame_workers_for_its_own_absence)
 {
 	struct timespec absence = {2, 500000000}; /* beyond the hang timeout: SIGSTOP, as it were */
@@ -726,5 +758,7 @@ UNIT_TESTS("fleet", tcase_add_test(tests, fleet_starts_settles_and_drains);
 	   tcase_add_test(tests, fleet_kills_who_stays_after_the_drain_timeout);
 	   tcase_add_test(tests, fleet_takes_a_retired_socket_back_from_all_also_from_the_newborn);
 	   tcase_add_test(tests, fleet_does_not_blame_workers_for_its_own_absence);
+	   tcase_add_test(tests, fleet_replaces_a_worker_that_keeps_a_retired_socket);
+	   tcase_add_test(tests, fleet_replaces_at_once_a_worker_that_drains_of_its_own_accord);
 	   tcase_add_test(tests, fleet_tells_why_a_program_cannot_be_executed);
 	   tcase_add_test(tests, fleet_survives_want_of_descriptors);)
