@@ -51,6 +51,41 @@ daemon_fork(int pipe_ends[2], struct fault *why)
 	return 0;
 }
 
+/* Out of the caller's session. */
+static int
+daemon_detach(struct fault *why)
+{
+	if (setsid() < 0) {
+		return fault_set(why, errno, "cannot go to the background: setsid");
+	}
+	/* A session's leader could get a terminal by opening one; its child cannot. */
+	switch (fork()) {
+	case -1:
+		return fault_set(why, errno, "cannot go to the background: second fork");
+	case 0:
+		break;
+	default:
+		_exit(0);
+	}
+	return 0;
+}
+
+static int
+daemon_leave_terminal(struct daemon *daemon, struct fault *why)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	daemon->terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (null < 0 || daemon->terminal < 0) {
+		return fault_set(why, errno, "cannot leave the terminal");
+	}
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		(void)dup2(null, fd);
+	}
+	(void)close(null);
+	return 0;
+}
+
 int
 daemon_start(struct daemon *daemon, struct fault *why)
 {
@@ -68,39 +103,24 @@ daemon_start(struct daemon *daemon, struct fault *why)
 		return status;
 	}
 	(void)close(pipe_ends[0]);
-	if (setsid() < 0) {
-		return fault_set(why, errno, "cannot go to the background: setsid");
+	daemon->report = pipe_ends[1];
+	status = daemon_detach(why);
+	if (status != 0) {
+		return status;
 	}
-	/* A session's leader could get a terminal by opening one; its child cannot. */
-	switch (fork()) {
-	case -1:
-		return fault_set(why, errno, "cannot go to the background: second fork");
-	case 0:
-		break;
-	default:
-		_exit(0);
-	}
+	(void)umask(022);
 	if (chdir("/") != 0) {
 		return fault_set(why, errno, "cannot change to directory /");
 	}
-	(void)umask(022);
-	daemon->report = pipe_ends[1];
-	return 0;
+	return daemon_leave_terminal(daemon, why);
 }
 
-static void
-daemon_leave_terminal(void)
+void
+daemon_say(const struct daemon *daemon, const char *sentence)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null < 0) {
-		return;
+	if (daemon->terminal >= 0) {
+		(void)dprintf(daemon->terminal, "acceptd: %s\n", sentence);
 	}
-	(void)fflush(NULL);
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		(void)dup2(null, fd);
-	}
-	(void)close(null);
 }
 
 void
@@ -108,11 +128,12 @@ daemon_report(struct daemon *daemon, int status)
 {
 	unsigned char byte = (unsigned char)status;
 
+	if (daemon->terminal >= 0) {
+		(void)close(daemon->terminal);
+		daemon->terminal = -1;
+	}
 	if (daemon->report < 0) {
 		return;
-	}
-	if (status == 0) {
-		daemon_leave_terminal();
 	}
 	while (write(daemon->report, &byte, sizeof(byte)) < 0 && errno == EINTR) {
 	}

@@ -64,8 +64,10 @@ main_dump(const char *path)
 static int
 main_serve(const struct options *options)
 {
-	static struct master master = {
-		.config_memory = -1, .board_memory = -1, .binary = -1, .daemon = {.report = -1}};
+	static struct master master = {.config_memory = -1,
+		.board_memory = -1,
+		.binary = -1,
+		.daemon = {.report = -1, .terminal = -1}};
 	struct findings findings = {0};
 	struct config *config = NULL;
 	struct fault why;
@@ -87,9 +89,13 @@ main_serve(const struct options *options)
 		return status;
 	}
 	master.is_daemon = options->is_daemon;
-	if (options->is_daemon && daemon_start(&master.daemon, &why) != 0) {
-		config_free(&config);
-		return main_fail(why.text, EXIT_WORLD);
+	if (options->is_daemon) {
+		findings_print(&findings, stderr); /* warnings; from now on they go to the log */
+		if (daemon_start(&master.daemon, &why) != 0) {
+			config_free(&config);
+			daemon_report(&master.daemon, main_fail(why.text, EXIT_WORLD));
+			return EXIT_WORLD;
+		}
 	}
 	return startup_serve(&master, config, &findings);
 }

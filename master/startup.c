@@ -46,7 +46,7 @@ startup_read(
 
 /* Whatever the log is: who started us sees it too. */
 static void
-startup_say(const char *sentence)
+startup_say(const struct master *master, const char *sentence)
 {
 	enum log_sink sink;
 
@@ -55,6 +55,7 @@ startup_say(const char *sentence)
 	if (sink != LOG_STDERR) {
 		(void)fprintf(stderr, "acceptd: %s\n", sentence);
 	}
+	daemon_say(&master->daemon, sentence);
 }
 
 static int
@@ -130,7 +131,7 @@ startup_on_settled(struct master *master, const char *failure)
 		failure = why.text;
 	}
 	if (failure != NULL) {
-		startup_say(failure);
+		startup_say(master, failure);
 		lifecycle_stop(master, EXIT_FAILURE, "start failed");
 		return;
 	}
@@ -250,7 +251,7 @@ startup_serve(struct master *master, struct config *config, const struct finding
 		exit_status = lifecycle.exit_status;
 		log_notice("stopped");
 	} else {
-		startup_say(why.text);
+		startup_say(master, why.text);
 		exit_status = EXIT_WORLD;
 	}
 	startup_close(master);
