@@ -1,6 +1,7 @@
 /* The list of listening sockets: described to children, reported to people, closed. */
 #include "master/listeners.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -149,13 +150,19 @@ listeners_shut_out_socket(struct listening_socket *socket)
 	}
 	if (socket->address.any.sa_family == AF_UNIX) {
 		listeners_unlink(socket);
+		socket->is_shut = true;
 		return;
 	}
 	error = net_listener_shut_out(socket->fd);
-	if (error != 0) {
-		log_warning("%s: cannot keep new clients out while its queue empties: %s; some who "
-			    "come "
-			    "now may be reset",
+	socket->is_shut = error == 0;
+	if (error == -EPERM) {
+		log_info("%s: without CAP_NET_ADMIN new clients cannot be kept out while its queue "
+			 "empties; who comes in the last moment may be reset",
+			address_format(&socket->address, where));
+	} else if (error != 0) {
+		log_warning(
+			"%s: cannot keep new clients out while its queue empties: %s; who comes in "
+			"the last moment may be reset",
 			address_format(&socket->address, where), strerror(-error));
 	}
 }

@@ -29,6 +29,7 @@ struct listening_socket {
 	uint32_t effective_backlog; /* as the kernel said after the last listen(2) */
 	uint32_t dropped_before;    /* last sk_drops seen, for the difference */
 	bool is_retiring;
+	bool is_shut;       /* new clients are kept out; never without CAP_NET_ADMIN */
 	bool is_released;   /* retiring, empty, and the workers were told to let go */
 	bool was_inherited; /* from socket activation: never unlinked, never shut, never re-bound */
 	int64_t quiet_since_ms; /* retiring: the queue has been empty since; 0: it was not */
@@ -61,7 +62,9 @@ struct listening_socket *listeners_find(
  */
 void listeners_report(struct master *master);
 
-/** Keep new clients out, while those whose handshake is done or under way still get in. */
+/** Keep new clients out, while those whose handshake is done or under way still get in. Linux wants
+ *  CAP_NET_ADMIN for that (measured on 6.18: EPERM for a filter on a TCP socket); without it new
+ *  clients go on coming until the socket is closed. */
 void listeners_shut_out_socket(struct listening_socket *socket);
 /** Stop for good: shut out new clients of all sockets, so that the workers can empty the queues
  *  before they go. Sockets of the service manager stay open: their clients wait for who comes next.

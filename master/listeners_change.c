@@ -219,13 +219,14 @@ commit_take_back(struct listeners *listeners, struct listening_socket *socket)
 {
 	char where[ADDRESS_TEXT_MAX];
 
-	if (socket->is_retiring && !socket->was_inherited && net_listener_let_in(socket->fd) != 0) {
+	if (socket->is_shut && net_listener_let_in(socket->fd) != 0) {
 		log_error("%s: cannot let new clients in again; restart acceptd to open it anew",
 			address_format(&socket->address, where));
 	}
 	if (socket->number == 0 || socket->is_released) {
 		socket->number = ++listeners->last_number;
 	}
+	socket->is_shut = false;
 	socket->is_retiring = false;
 	socket->is_released = false;
 	socket->quiet_since_ms = 0;

@@ -88,6 +88,8 @@ listeners_heal(struct master *master)
 	}
 }
 
+/* A queue that clients can still join never runs empty for sure: it is given the same time, and no
+ * more. */
 static void
 watch_sample(struct listening_socket *socket, struct watch_sum *sum, int64_t now_ms)
 {
@@ -103,9 +105,7 @@ watch_sample(struct listening_socket *socket, struct watch_sum *sum, int64_t now
 	if (!socket->is_retiring) {
 		sum->limit += queue.limit;
 		sum->asked += (uint64_t)socket->asked_backlog;
-	} else if (queue.depth > 0 && !socket->was_inherited) {
-		/* The queue of a passed socket never runs empty for want of a way to keep clients
-		 * out, and need not: the service manager keeps it. */
+	} else if (queue.depth > 0 && socket->is_shut) {
 		socket->quiet_since_ms = 0;
 	} else if (socket->quiet_since_ms == 0) {
 		socket->quiet_since_ms = now_ms;

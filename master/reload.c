@@ -135,7 +135,7 @@ reload_fail(struct master *master, const struct findings *findings)
 {
 	stat_add(&master->board.writable->stats[STAT_MASTER_reloads_failed], 1);
 	master_event(master, LOG_LEVEL_ERROR,
-		"reload refused: %s has %zu errors; nothing changed, configuration %llu goes on",
+		"reload refused, errors in %s: %zu; nothing changed, configuration %llu goes on",
 		master->config_path, findings->errors + findings->world_errors,
 		(unsigned long long)master->generation);
 	reload_finish(master);
