@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/config_private.h"
+#include "common/config_value.h"
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/text.h"
@@ -26,10 +27,34 @@ place_of(const struct check *check, int listener, const char *path)
 	return origin;
 }
 
-static bool
-is_given(const struct check *check, int listener, const char *path)
+static const struct option *
+find_listener_option(const char *path)
 {
-	return config_origin_of(check->config, listener, path).file != NULL;
+	size_t i = 0;
+
+	while (config_schema[i].scope != OPTION_LISTENER ||
+		strcmp(config_schema[i].path, path) != 0) {
+		i++;
+	}
+	return &config_schema[i];
+}
+
+/* Whether somebody wanted a value for this option of a listener. The default, written out as -T
+ * does, is no such wish. */
+static bool
+is_wanted(const struct check *check, int listener, const char *path)
+{
+	const struct option *option = find_listener_option(path);
+	struct listener_config defaults = {0};
+	bool is_default;
+
+	if (config_value_set_default(option, config_field(option, &defaults)) < 0) {
+		return false;
+	}
+	is_default = config_value_equal(option, config_field(option, &defaults),
+		config_field(option, &check->config->listeners[listener]));
+	config_value_clear(option, config_field(option, &defaults));
+	return !is_default;
 }
 
 static void __attribute__((format(printf, 5, 6))) complain(const struct check *check,
@@ -215,7 +240,7 @@ check_keepalive(const struct check *check, int listener)
 	check_whole_seconds(check, listener, "keepalive.interval", config->keepalive.interval_ms);
 	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
 		if (config->keepalive.idle_ms == CONFIG_NONE &&
-			is_given(check, listener, others[i])) {
+			is_wanted(check, listener, others[i])) {
 			complain(check, FINDING_WARNING, listener, others[i],
 				"no effect while keepalive.idle is \"none\"");
 		}
@@ -243,7 +268,7 @@ check_limits(const struct check *check, int listener)
 			one->backlog, config->kernel.somaxconn);
 	}
 	if (one->lifetime_ms != CONFIG_NONE && one->idle_timeout_ms > one->lifetime_ms &&
-		is_given(check, listener, "idle_timeout")) {
+		is_wanted(check, listener, "idle_timeout")) {
 		complain(check, FINDING_WARNING, listener, "idle_timeout",
 			"no effect: lifetime (%s) ends every connection before",
 			show(one->lifetime_ms).text);
@@ -262,13 +287,13 @@ check_family(const struct check *check, int listener)
 	for (size_t i = 0; i < list->count; i++) {
 		unix_count += list->items[i].any.sa_family == AF_UNIX ? 1 : 0;
 	}
-	if (list->count > 0 && unix_count == 0 && is_given(check, listener, "unix_mode")) {
+	if (list->count > 0 && unix_count == 0 && is_wanted(check, listener, "unix_mode")) {
 		complain(check, FINDING_WARNING, listener, "unix_mode",
 			"no effect: no address of this listener is a unix socket");
 	}
 	for (size_t i = 0; i < ARRAY_LEN(tcp); i++) {
 		if (list->count > 0 && unix_count == list->count &&
-			is_given(check, listener, tcp[i])) {
+			is_wanted(check, listener, tcp[i])) {
 			complain(check, FINDING_WARNING, listener, tcp[i],
 				"no effect: every address of this listener is a unix socket");
 		}

@@ -1,14 +1,15 @@
-/* Parses with libconfig, and keeps to itself what its version 1.5 needs to be used safely.
+/* Parses with libconfig, and keeps to itself what its version 1.5 needs to be used safely: it
+ * judges the structure, and never sees a value.
  *
- * libconfig is given one word per line, so that its line number tells which word it speaks of, and
- * the word knows its file and line; every integer as 64 bits, for it cuts what is written without L
- * to 32 without a word; every array as a list, for it stops at an element of another type. A name
- * given twice makes it stop too: the second one is renamed and the parse begun anew. So one run
- * tells everything. */
+ * It is given one word per line, so that its line number tells which word it speaks of, and the
+ * word knows its file and line. Each value is given as the number of its word: as an integer of 64
+ * bits, for it cuts what is written without L to 32 bits without a word, and as no string, for it
+ * leaks those before which it finds a syntax error. Each array is given as a list, for it stops at
+ * an element of another type. A name given twice makes it stop too: the second one is renamed and
+ * the parse begun anew. So one run tells everything. */
 #include "common/config_parse.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <libconfig.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,31 +23,34 @@ struct parse {
 	int error; /* -ENOMEM: the tree is not whole */
 };
 
+static bool
+is_value(const struct source_token *word)
+{
+	switch (word->token.kind) {
+	case TOKEN_TEXT:
+	case TOKEN_INTEGER:
+	case TOKEN_FLOAT:
+	case TOKEN_BOOL:
+	case TOKEN_BROKEN:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void
 parse_write_word(FILE *stream, const struct source_token *word, size_t index)
 {
-	switch (word->token.kind) {
-	case TOKEN_INTEGER:
-		(void)fprintf(stream, "%" PRId64 "L\n", word->token.number);
-		break;
-	case TOKEN_FLOAT:
-		(void)fputs("0.5\n", stream);
-		break;
-	case TOKEN_BROKEN:
-		(void)fputs("\"\"\n", stream);
-		break;
-	case TOKEN_OPEN:
-		(void)fputs(*word->token.start == '{' ? "{\n" : "(\n", stream);
-		break;
-	case TOKEN_CLOSE:
-		(void)fputs(*word->token.start == '}' ? "}\n" : ")\n", stream);
-		break;
-	default:
-		if (word->is_duplicate) {
-			(void)fprintf(stream, "duplicate-%zu\n", index);
-		} else {
-			(void)fprintf(stream, "%.*s\n", (int)word->token.len, word->token.start);
-		}
+	char mark = *word->token.start;
+
+	if (is_value(word)) {
+		(void)fprintf(stream, "%zuL\n", index);
+	} else if (word->is_duplicate) {
+		(void)fprintf(stream, "duplicate-%zu\n", index);
+	} else if (mark == '[' || mark == ']') {
+		(void)fputs(mark == '[' ? "(\n" : ")\n", stream);
+	} else {
+		(void)fprintf(stream, "%.*s\n", (int)word->token.len, word->token.start);
 	}
 }
 
@@ -80,78 +84,57 @@ parse_word_at(const struct source_unit *unit, int line)
 	return &unit->tokens[index < unit->count ? index : unit->count - 1];
 }
 
-static bool
-is_value(const struct source_token *word)
-{
-	switch (word->token.kind) {
-	case TOKEN_TEXT:
-	case TOKEN_INTEGER:
-	case TOKEN_FLOAT:
-	case TOKEN_BOOL:
-	case TOKEN_BROKEN:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* The word with which a setting's value begins. A setting's line is that of its name. An element
- * has none; libconfig has read one word further when it stores a string. */
+/* The word with which a setting's value begins. A setting's line is that of its name; an element,
+ * which has none, begins on its own. */
 static const struct source_token *
 parse_value_word(const struct parse *parse, const config_setting_t *setting)
 {
 	const struct source_unit *unit = parse->unit;
-	const struct source_token *word =
-		parse_word_at(unit, (int)config_setting_source_line(setting));
+	int line = (int)config_setting_source_line(setting);
 
-	if (config_setting_name(setting) != NULL) {
-		return word + 2 < unit->tokens + unit->count ? word + 2 : word;
+	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_INT:
+	case CONFIG_TYPE_INT64:
+		return &unit->tokens[config_setting_get_int64(setting)];
+	case CONFIG_TYPE_NONE: /* the value is the syntax error */
+		return parse_word_at(unit, line);
+	default:
+		return parse_word_at(unit, config_setting_name(setting) == NULL ? line : line + 2);
 	}
-	while (!config_setting_is_aggregate(setting) && word > unit->tokens && !is_value(word)) {
-		word--;
-	}
-	return word;
 }
 
 static enum node_kind
 parse_kind(const config_setting_t *setting, const struct source_token *word)
 {
-	if (word->token.kind == TOKEN_BROKEN) {
-		return NODE_BROKEN;
-	}
-	switch (config_setting_type(setting)) {
-	case CONFIG_TYPE_GROUP:
+	if (config_setting_is_group(setting)) {
 		return NODE_GROUP;
-	case CONFIG_TYPE_LIST:
+	}
+	if (config_setting_is_list(setting)) {
 		return *word->token.start == '[' ? NODE_ARRAY : NODE_LIST;
-	case CONFIG_TYPE_INT:
-	case CONFIG_TYPE_INT64:
+	}
+	switch (word->token.kind) {
+	case TOKEN_INTEGER:
 		return NODE_NUMBER;
-	case CONFIG_TYPE_FLOAT:
+	case TOKEN_FLOAT:
 		return NODE_FLOAT;
-	case CONFIG_TYPE_BOOL:
+	case TOKEN_BOOL:
 		return NODE_BOOL;
-	case CONFIG_TYPE_STRING:
+	case TOKEN_TEXT:
 		return NODE_TEXT;
-	default: /* a name whose value is the syntax error */
+	default:
 		return NODE_BROKEN;
 	}
 }
 
 static bool
-parse_set_value(struct node *node, const config_setting_t *setting, const struct source_token *word)
+parse_set_value(struct node *node, const struct source_token *word)
 {
-	const char *text;
-
+	node->number = word->token.number;
+	node->flag = *word->token.start == 't' || *word->token.start == 'T';
 	node->written = strndup(word->token.start,
 		word->token.len < PARSE_SHOWN_MAX ? word->token.len : PARSE_SHOWN_MAX);
-	if (node->kind == NODE_NUMBER) {
-		node->number = config_setting_get_int64(setting);
-	} else if (node->kind == NODE_BOOL) {
-		node->flag = config_setting_get_bool(setting) != 0;
-	} else if (node->kind == NODE_TEXT) {
-		text = config_setting_get_string(setting);
-		node->text = strdup(text != NULL ? text : "");
+	if (node->kind == NODE_TEXT) {
+		node->text = scan_unescape(&word->token);
 	}
 	return node->written != NULL && (node->kind != NODE_TEXT || node->text != NULL);
 }
@@ -220,7 +203,7 @@ parse_convert(struct parse *parse, const config_setting_t *setting)
 	if (is_whole && config_setting_is_aggregate(setting)) {
 		is_whole = parse_convert_children(parse, node, setting);
 	} else if (is_whole) {
-		is_whole = parse_set_value(node, setting, word);
+		is_whole = parse_set_value(node, word);
 	}
 	if (!is_whole) {
 		node_free(&node);

@@ -199,6 +199,43 @@ scan_text(struct scan *scan, struct token *token, struct fault *why)
 	return 0;
 }
 
+/* The byte that an escape stands for. @param at  the character after the backslash */
+static char
+escaped_byte(const char *at)
+{
+	static const char letters[] = "abfnrtv";
+	static const char bytes[] = "\a\b\f\n\r\t\v";
+	const char *letter = strchr(letters, *at);
+
+	if (*at == 'x' || *at == 'X') {
+		return (char)(hex_value(at[1]) * 16 + hex_value(at[2]));
+	}
+	return letter != NULL ? bytes[letter - letters] : *at;
+}
+
+char *
+scan_unescape(const struct token *token)
+{
+	const char *end = token->start + token->len - 1;
+	char *text = malloc(token->len);
+	char *to = text;
+
+	if (text == NULL) {
+		return NULL;
+	}
+	for (const char *from = token->start + 1; from < end; from++) {
+		if (*from != '\\') {
+			*to++ = *from;
+			continue;
+		}
+		from++;
+		*to++ = escaped_byte(from);
+		from += *from == 'x' || *from == 'X' ? 2 : 0;
+	}
+	*to = '\0';
+	return text;
+}
+
 static bool
 is_name(const struct token *token)
 {

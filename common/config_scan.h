@@ -61,3 +61,6 @@ char scan_inside(const struct scan *scan);
  *  @return 0; -EINVAL with a sentence about the token, which is then one that scanning can go on
  *          with */
 int scan_next(struct scan *scan, struct token *token, struct fault *why) MUST_CHECK;
+/** What a TOKEN_TEXT says: without its quotes, escapes resolved. @return NULL: no memory; the
+ * caller frees it */
+char *scan_unescape(const struct token *token) MUST_CHECK;

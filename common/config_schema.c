@@ -125,7 +125,7 @@ const struct option config_schema[] = {
 	 .effect = EFFECT_NEW_CONNECTIONS,
 	 .help = "Send small segments at once (TCP_NODELAY)."},
 	{LISTENER(user_timeout_ms), .path = "user_timeout", .type = OPTION_DURATION_MS,
-	 .fallback = "none", .min = 1, .max = INT32_MAX, .words = NONE,
+	 .fallback = "none", .min = 1, .max = 20 * DAY, .words = NONE,
 	 .effect = EFFECT_NEW_CONNECTIONS,
 	 .help = "Give up a connection whose client acknowledged nothing that was sent for so long "
 		 "(TCP_USER_TIMEOUT); also ends a live client that does not read."},

@@ -280,9 +280,16 @@ source_include(
 {
 	const struct config_origin origin = {frame->file->name, token->line};
 	bool is_pattern = has_pattern(token);
-	char *path = source_full_path(frame->file->name, token, is_pattern);
+	char *path;
 	int result;
 
+	if (source->is_memory) {
+		source->is_incomplete = true;
+		findings_add(source->findings, FINDING_FILE, &origin,
+			"@include: only a file can include others");
+		return 0;
+	}
+	path = source_full_path(frame->file->name, token, is_pattern);
 	if (path == NULL) {
 		return -ENOMEM;
 	}
@@ -359,10 +366,9 @@ source_scan(struct source *source, struct source_frame *frame, char around)
 
 /* The file that is not included by any other. */
 static int
-source_scan_main(
-	struct source *source, const char *name, const struct source_file *file, unsigned depth)
+source_scan_main(struct source *source, const char *name, const struct source_file *file)
 {
-	struct source_frame frame = {.depth = depth};
+	struct source_frame frame = {0};
 	int result = source_add_file(source, name, file, &frame.file);
 
 	if (result == 0) {
@@ -383,7 +389,7 @@ source_read(struct source *source, const char *path)
 		findings_add(source->findings, FINDING_FILE, &origin, "%s", why.text);
 		return 0;
 	}
-	return source_scan_main(source, path, &file, 0);
+	return source_scan_main(source, path, &file);
 }
 
 int
@@ -391,5 +397,6 @@ source_read_text(struct source *source, const char *text, const char *name)
 {
 	struct source_file file = {.text = strdup(text), .len = strlen(text)};
 
-	return file.text == NULL ? -ENOMEM : source_scan_main(source, name, &file, SOURCE_NEST_MAX);
+	source->is_memory = true;
+	return file.text == NULL ? -ENOMEM : source_scan_main(source, name, &file);
 }

@@ -42,6 +42,7 @@ struct source {
 	struct source_unit *units;
 	size_t unit_count;
 	bool is_incomplete;        /* a file could not be read */
+	bool is_memory;            /* no file: it may include none */
 	struct findings *findings; /* borrowed */
 };
 

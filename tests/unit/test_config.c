@@ -1,8 +1,11 @@
 #include "common/config.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/config_schema.h"
 #include "tests/unit/run.h"
 
 /* The smallest configuration that is complete. */
@@ -113,6 +116,174 @@ START_TEST(a_dump_loads_as_the_same_configuration)
 }
 END_TEST
 
+START_TEST(a_dump_tells_where_each_value_comes_from)
+{
+	struct config *config = load("workers = 5;\nkernel = {\n  somaxconn = 9000; };\n" SMALL);
+	char *text = NULL;
+	size_t len = 0;
+	FILE *stream = open_memstream(&text, &len);
+
+	ck_assert_ptr_nonnull(stream);
+	ck_assert_int_eq(config_dump(config, stream, true), 0);
+	ck_assert_int_eq(fclose(stream), 0);
+	ck_assert_ptr_nonnull(strstr(text, "workers = 5;  # t.conf:1\n"));
+	ck_assert_ptr_nonnull(strstr(text, "kernel = {\n  somaxconn = 9000;  # t.conf:3\n};\n"));
+	ck_assert_ptr_nonnull(strstr(text, "strict = false;  # default\n"));
+	ck_assert_ptr_nonnull(strstr(text, "    name = \"a\";  # t.conf:4\n"));
+	ck_assert_ptr_nonnull(strstr(text, "    keepalive = {\n      idle = \"1m\";  # default\n"));
+	config_free(&config);
+
+	config = load(text); /* comments and all */
+	ck_assert_int_eq(config->kernel.somaxconn, 9000);
+	config_free(&config);
+	free(text);
+}
+END_TEST
+
+START_TEST(every_option_is_in_the_dump)
+{
+	struct config *config = load(SMALL);
+	struct config *again;
+	char *text;
+	size_t len;
+
+	ck_assert_int_eq(config_dump_text(config, &text, &len), 0);
+	again = load(text);
+	for (size_t i = 0; i < config_schema_count; i++) {
+		int listener = config_schema[i].scope == OPTION_SERVER ? -1 : 0;
+
+		ck_assert_msg(config_origin_of(again, listener, config_schema[i].path).file != NULL,
+			"%s", config_schema[i].path);
+	}
+	config_free(&config);
+	config_free(&again);
+	free(text);
+}
+END_TEST
+
+START_TEST(a_file_name_cannot_end_the_comment_that_bears_it)
+{
+	struct config *config = NULL;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *stream = open_memstream(&text, &len);
+
+	memset(&findings, 0, sizeof(findings));
+	ck_assert_int_eq(config_load_text(SMALL, "/a\nworkers = 9; #", &config, &findings), 0);
+	ck_assert_int_eq(config_dump(config, stream, true), 0);
+	ck_assert_int_eq(fclose(stream), 0);
+	config_free(&config);
+	config = load(text);
+	ck_assert_int_eq(config->workers, CONFIG_WORKERS_AUTO);
+	config_free(&config);
+	free(text);
+}
+END_TEST
+
+START_TEST(text_includes_nothing)
+{
+	struct config *config = NULL;
+
+	memset(&findings, 0, sizeof(findings));
+	ck_assert_int_eq(
+		config_load_text("@include \"/etc/passwd\"\n" SMALL, "t.conf", &config, &findings),
+		-EINVAL);
+	ck_assert_ptr_nonnull(strstr(findings.items[0].text,
+		"t.conf:1: error: @include: only a file can include others"));
+	ck_assert_ptr_null(config);
+}
+END_TEST
+
+#define LISTENER(name, more)                                                                       \
+	"{ name = \"" name "\"; address = \"unix:/" name "\"; protocol = \"echo\"; " more " }"
+
+static const struct {
+	const char *was, *is;
+	int effect;
+	const char *names;
+	size_t count;
+} changes[] = {
+	{"", "", EFFECT_AT_ONCE, "", 0},
+	{"workers = 3;", "workers = 4;", EFFECT_AT_ONCE, "workers", 1},
+	{"workers = 3;", "workers = 4;", EFFECT_RESTART, "", 0},
+	{"drain_timeout = \"60s\";", "drain_timeout = \"1m\";", EFFECT_AT_ONCE, "", 0},
+	{"", "user = \"x\"; pid_file = \"\";", EFFECT_RESTART, "user, pid_file", 2},
+	{"", "cpu_pinning = true;", EFFECT_NEW_WORKERS, "cpu_pinning", 1},
+	{"kernel = { somaxconn = 5; };", "", EFFECT_AT_ONCE, "kernel.somaxconn", 1},
+	{"listeners = (" LISTENER("a", "") ");", "listeners = (" LISTENER("a", "backlog = 5;") ");",
+		EFFECT_AT_ONCE, "listeners[a].backlog", 1},
+	{"listeners = (" LISTENER("a", "") "," LISTENER("b", "idle_timeout = \"1s\";") ");",
+		"listeners = (" LISTENER("b", "") "," LISTENER("a", "no_delay = false;") ");",
+		EFFECT_NEW_CONNECTIONS, "listeners[b].idle_timeout, listeners[a].no_delay", 2},
+	/* a listener that was not there before is no change of an option */
+	{"listeners = (" LISTENER("a", "") ");", "listeners = (" LISTENER("b", "backlog = 5;") ");",
+		EFFECT_AT_ONCE, "", 0},
+	{"listeners = ({ name = \"a\"; address = \"*:1\"; protocol = \"echo\"; });",
+		"listeners = ({ name = \"a\"; address = \"0.0.0.0:1\"; protocol = \"echo\"; });",
+		EFFECT_AT_ONCE, "listeners[a].address", 1},
+};
+
+static struct config *
+load_with_listener(const char *text)
+{
+	char whole[1024];
+
+	(void)snprintf(
+		whole, sizeof(whole), "%s%s", text, strstr(text, "listeners") == NULL ? SMALL : "");
+	return load(whole);
+}
+
+START_TEST(what_changed_is_named_by_its_effect)
+{
+	struct config *was = load_with_listener(changes[_i].was);
+	struct config *is = load_with_listener(changes[_i].is);
+	char names[256];
+
+	ck_assert_uint_eq(config_changed(was, is, changes[_i].effect, names, sizeof(names)),
+		changes[_i].count);
+	ck_assert_str_eq(names, changes[_i].names);
+	config_free(&was);
+	config_free(&is);
+}
+END_TEST
+
+START_TEST(names_that_do_not_fit_are_still_counted)
+{
+	struct config *was = load("user = \"a\"; group = \"b\"; pid_file = \"\";" SMALL);
+	struct config *is = load(SMALL);
+	char names[8];
+
+	ck_assert_uint_eq(config_changed(was, is, EFFECT_RESTART, names, sizeof(names)), 3);
+	ck_assert_uint_lt(strlen(names), sizeof(names));
+	config_free(&was);
+	config_free(&is);
+}
+END_TEST
+
+START_TEST(the_path_is_made_absolute)
+{
+	struct config *config = NULL;
+	char *cwd = getcwd(NULL, 0);
+
+	memset(&findings, 0, sizeof(findings));
+	ck_assert_int_eq(config_load_text(SMALL, "a/t.conf", &config, &findings), 0);
+	ck_assert_int_eq(strncmp(config->path, cwd, strlen(cwd)), 0);
+	ck_assert_str_eq(config->path + strlen(cwd), "/a/t.conf");
+	config_free(&config);
+	ck_assert_int_eq(config_load_text(SMALL, "/a/t.conf", &config, &findings), 0);
+	ck_assert_str_eq(config->path, "/a/t.conf");
+	config_free(&config);
+	free(cwd);
+}
+END_TEST
+
 UNIT_TESTS("config", tcase_add_test(tests, what_is_not_given_has_its_default);
 	   tcase_add_test(tests, what_is_given_is_taken_with_its_place);
-	   tcase_add_test(tests, a_dump_loads_as_the_same_configuration);)
+	   tcase_add_test(tests, a_dump_loads_as_the_same_configuration);
+	   tcase_add_test(tests, a_dump_tells_where_each_value_comes_from);
+	   tcase_add_test(tests, every_option_is_in_the_dump);
+	   tcase_add_test(tests, a_file_name_cannot_end_the_comment_that_bears_it);
+	   tcase_add_test(tests, text_includes_nothing);
+	   tcase_add_loop_test(tests, what_changed_is_named_by_its_effect, 0, ARRAY_LEN(changes));
+	   tcase_add_test(tests, names_that_do_not_fit_are_still_counted);
+	   tcase_add_test(tests, the_path_is_made_absolute);)

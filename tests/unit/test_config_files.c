@@ -106,6 +106,26 @@ START_TEST(an_odd_configuration_is_taken_with_a_warning)
 }
 END_TEST
 
+/* A value that the dump writes out is not taken for somebody's wish. */
+START_TEST(a_dump_warns_of_what_its_source_warned_of)
+{
+	const char *path = copy_case(odd.gl_pathv[_i]);
+	struct config *again;
+	size_t warnings, len;
+	char *text;
+
+	ck_assert_int_eq(load(path), 0);
+	warnings = findings.warnings;
+	ck_assert_int_eq(config_dump_text(config, &text, &len), 0);
+	memset(&findings, 0, sizeof(findings));
+	ck_assert_int_eq(config_load_text(text, "dump", &again, &findings), 0);
+	ck_assert_msg(findings.warnings == warnings, "%s", printed());
+	free(text);
+	config_free(&config);
+	config_free(&again);
+}
+END_TEST
+
 START_TEST(a_pattern_includes_in_the_order_of_the_names)
 {
 	const char *path = scratch_write("a.conf", "@include \"conf.d/*.conf\"\n" SMALL);
@@ -316,6 +336,7 @@ UNIT_TESTS(
 	tcase_add_loop_test(
 		tests, a_bad_configuration_is_refused_and_every_mistake_told, 0, bad_count);
 	tcase_add_loop_test(tests, an_odd_configuration_is_taken_with_a_warning, 0, odd_count);
+	tcase_add_loop_test(tests, a_dump_warns_of_what_its_source_warned_of, 0, odd_count);
 	tcase_add_test(tests, a_pattern_includes_in_the_order_of_the_names);
 	tcase_add_test(tests, an_empty_folder_includes_nothing);
 	tcase_add_test(tests, includes_are_relative_to_the_file_in_which_they_stand);

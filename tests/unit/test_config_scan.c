@@ -202,6 +202,32 @@ START_TEST(a_number_has_its_value)
 }
 END_TEST
 
+START_TEST(a_text_has_its_bytes)
+{
+	static const struct {
+		const char *text, *bytes;
+	} texts[] = {{"a=\"\"", ""}, {"a=\"x y\"", "x y"},
+		{"a=\"\\\\\\\"\\a\\b\\f\\n\\r\\t\\v\"", "\\\"\a\b\f\n\r\t\v"},
+		{"a=\"\\x41\\XfF1\"", "A\xff"
+				      "1"},
+		{"a=\"\xc3\xa4\"", "\xc3\xa4"}};
+	struct scan scan;
+	struct token token = {0};
+	struct fault why;
+	char *bytes;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		scan_init(&scan, texts[i].text, strlen(texts[i].text), 0);
+		for (int word = 0; word < 3; word++) {
+			ck_assert_int_eq(scan_next(&scan, &token, &why), 0);
+		}
+		bytes = scan_unescape(&token);
+		ck_assert_str_eq(bytes, texts[i].bytes);
+		free(bytes);
+	}
+}
+END_TEST
+
 UNIT_TESTS("config_scan",
 	   tcase_add_loop_test(tests, a_good_text_is_cut_into_its_words, 0, ARRAY_LEN(good));
 	   tcase_add_loop_test(
@@ -209,4 +235,5 @@ UNIT_TESTS("config_scan",
 	   tcase_add_test(tests, an_included_part_knows_in_which_bracket_it_stands);
 	   tcase_add_test(tests, brackets_have_a_depth);
 	   tcase_add_test(tests, a_zero_byte_does_not_end_the_text_unseen);
-	   tcase_add_test(tests, a_number_has_its_value);)
+	   tcase_add_test(tests, a_number_has_its_value);
+	   tcase_add_test(tests, a_text_has_its_bytes);)
