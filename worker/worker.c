@@ -40,18 +40,10 @@ show_state(struct worker *worker, enum board_worker_state state)
 }
 
 static void
-report_on_turn(struct ev_loop *loop, struct loop_timer *timer)
+begin_serving(struct worker *worker)
 {
-	struct worker *worker = container_of(timer, struct worker, report);
-
-	(void)loop;
+	show_state(worker, BOARD_WORKER_SERVING);
 	acceptors_report(&worker->service);
-}
-
-void
-worker_report_soon(struct worker *worker)
-{
-	loop_timer_start(worker->service.loop, &worker->report, 0);
 }
 
 static void
@@ -73,7 +65,6 @@ begin_draining(struct worker *worker)
 	struct conn *conn, *next;
 
 	show_state(worker, BOARD_WORKER_DRAINING);
-	loop_timer_stop(service->loop, &worker->report);
 	acceptors_leave(service);
 	for (conn = service->conns; conn != NULL; conn = next) {
 		next = conn->next;
@@ -110,7 +101,7 @@ worker_enter(struct worker *worker, enum worker_state state, const char *reason)
 	case WORKER_STARTING:
 		break;
 	case WORKER_SERVING:
-		show_state(worker, BOARD_WORKER_SERVING);
+		begin_serving(worker);
 		break;
 	case WORKER_DRAINING:
 		begin_draining(worker);
@@ -237,7 +228,6 @@ worker_start(struct worker *worker, const struct inherit *inherit, struct fault 
 	}
 	ev_signal_init(&worker->on_term, worker_on_term, SIGTERM);
 	ev_signal_start(worker->service.loop, &worker->on_term);
-	loop_timer_init(&worker->report, report_on_turn);
 	loop_timer_init(&worker->drain_end, drain_on_end);
 	worker->drain_end_ms = INT64_MAX;
 	control_start(&worker->control, worker, inherit->channel);
