@@ -100,7 +100,7 @@ set_path_mode(const char *path, mode_t mode, struct fault *why)
 }
 
 static int
-apply_unix(int fd, const struct net_options *options, struct fault *why)
+set_unix_options(int fd, const struct net_options *options, struct fault *why)
 {
 	struct address bound = {.len = sizeof(bound.un)};
 
@@ -113,22 +113,12 @@ apply_unix(int fd, const struct net_options *options, struct fault *why)
 	return set_path_mode(bound.un.sun_path, options->unix_mode & PERMISSIONS, why);
 }
 
-int
-net_listener_apply(int fd, const struct net_options *options, struct fault *why)
+static int
+start_listening(int fd, const struct net_options *options, struct fault *why)
 {
 	int64_t backlog = options->backlog > 0 ? options->backlog : 0;
-	int family = get_int(fd, SOL_SOCKET, SO_DOMAIN);
 	struct net_queue queue;
-	int status;
 
-	if (family < 0) {
-		return fault_set(why, -family, "cannot look at the listening socket");
-	}
-	status = family == AF_UNIX ? apply_unix(fd, options, why)
-				   : set_tcp_options(fd, options, why);
-	if (status < 0) {
-		return status;
-	}
 	/* The kernel takes a negative number for the largest, so never let one through. */
 	if (listen(fd, backlog > INT_MAX ? INT_MAX : (int)backlog) < 0) {
 		return fault_set(
@@ -139,6 +129,20 @@ net_listener_apply(int fd, const struct net_options *options, struct fault *why)
 			"somebody shut the unix socket down; it can only be opened anew");
 	}
 	return 0;
+}
+
+int
+net_listener_apply(int fd, const struct net_options *options, struct fault *why)
+{
+	int family = get_int(fd, SOL_SOCKET, SO_DOMAIN);
+	int status;
+
+	if (family < 0) {
+		return fault_set(why, -family, "cannot look at the listening socket");
+	}
+	status = family == AF_UNIX ? set_unix_options(fd, options, why)
+				   : set_tcp_options(fd, options, why);
+	return status < 0 ? status : start_listening(fd, options, why);
 }
 
 /* @return 0 nobody, -EADDRINUSE somebody, or another negative errno */
@@ -244,22 +248,32 @@ bind_tcp(int fd, const struct address *address, struct fault *why)
 }
 
 static int
+bind_to(int fd, const struct address *address, const struct net_options *options, struct fault *why)
+{
+	int status;
+
+	if (address->any.sa_family == AF_UNIX) {
+		return bind_unix(fd, address, options->unix_mode, why);
+	}
+	status = bind_tcp(fd, address, why);
+	return status < 0 ? status : set_tcp_options(fd, options, why);
+}
+
+static int
 listen_on(const struct address *address, const struct net_options *options, struct fault *why)
 {
-	bool is_unix = address->any.sa_family == AF_UNIX;
 	char name[ADDRESS_TEXT_MAX];
-	int fd, status;
+	int status;
+	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		return fault_set(
 			why, errno, "cannot open a socket for %s", address_format(address, name));
 	}
-	status = is_unix ? bind_unix(fd, address, options->unix_mode, why)
-			 : bind_tcp(fd, address, why);
+	status = bind_to(fd, address, options, why);
 	if (status == 0) {
-		status = net_listener_apply(fd, options, why);
-		if (status < 0 && is_unix) {
+		status = start_listening(fd, options, why);
+		if (status < 0 && address->any.sa_family == AF_UNIX) {
 			(void)unlink(address->un.sun_path);
 		}
 	}

@@ -97,7 +97,7 @@ fleet_awaits_answers(const struct fleet *fleet)
 		enum slot_state state = fleet->slots.at[i].state;
 
 		if ((state == SLOT_STARTING || state == SLOT_READY) &&
-			fleet->workers[i].answers_due > 0) {
+			fleet->workers[i].commits_due > 0) {
 			return true;
 		}
 	}

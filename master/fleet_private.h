@@ -30,7 +30,8 @@ struct fleet_worker {
 
 	uint64_t sent_generation; /* of the last COMMIT; 0: none */
 	unsigned sent_workers;    /* number of workers that it was told with it */
-	unsigned answers_due;     /* COMMITs that are not answered yet */
+	unsigned commits_due;     /* COMMITs that are not answered yet */
+	unsigned releases_due;    /* RELEASEs likewise */
 	bool has_refused;         /* the last COMMIT that it answered */
 
 	bool is_leaving;               /* was asked to go: its end is no failure */

@@ -57,6 +57,41 @@ fleet_talk_send_log(struct fleet_worker *worker)
 }
 
 static bool
+fleet_talk_is_served(const struct slot *slot)
+{
+	return slot->state == SLOT_STARTING || slot->state == SLOT_READY;
+}
+
+/* Before a question is counted: the time for its answer begins, unless it runs for one before. */
+static void
+fleet_talk_expect_answer(struct fleet_worker *worker)
+{
+	struct slot *slot = fleet_slot_of(worker);
+
+	if (fleet_talk_is_served(slot) && worker->commits_due + worker->releases_due == 0) {
+		slot->deadline_ms =
+			fleet_now(worker->fleet) + master_of(worker)->config->hang_timeout_ms;
+	}
+}
+
+/* One question of a kind is answered. @return 0; -EPROTO when there was none */
+static int
+fleet_talk_take_answer(struct fleet_worker *worker, unsigned *due)
+{
+	struct slot *slot = fleet_slot_of(worker);
+
+	if (*due == 0) {
+		return -EPROTO;
+	}
+	(*due)--;
+	if (fleet_talk_is_served(slot) && worker->commits_due + worker->releases_due == 0) {
+		slot->deadline_ms = SLOTS_NO_DEADLINE;
+	}
+	fleet_turn_soon(worker->fleet);
+	return 0;
+}
+
+static bool
 fleet_talk_send_config(struct fleet_worker *worker)
 {
 	const struct master *master = master_of(worker);
@@ -103,16 +138,14 @@ fleet_talk_commit(struct fleet_worker *worker)
 {
 	const struct master *master = master_of(worker);
 	struct channel_commit payload = {.generation = master->generation};
-	struct slot *slot = fleet_slot_of(worker);
 
 	if (!fleet_talk_send(worker, CHANNEL_COMMIT, &payload, NULL, 0)) {
 		return;
 	}
 	worker->sent_generation = master->generation;
 	worker->sent_workers = fleet_wanted(worker->fleet);
-	if (worker->answers_due++ == 0) {
-		slot->deadline_ms = fleet_now(worker->fleet) + master->config->hang_timeout_ms;
-	}
+	fleet_talk_expect_answer(worker);
+	worker->commits_due++;
 	fleet_talk_recall(worker);
 }
 
@@ -145,9 +178,8 @@ static bool
 fleet_talk_is_behind(const struct fleet_worker *worker)
 {
 	const struct fleet *fleet = worker->fleet;
-	enum slot_state state = fleet->slots.at[worker->slot].state;
 
-	return (state == SLOT_STARTING || state == SLOT_READY) &&
+	return fleet_talk_is_served(fleet_slot_of(worker)) &&
 	       (worker->sent_generation != fleet->master->generation ||
 		       worker->sent_workers != fleet_wanted(fleet));
 }
@@ -184,7 +216,10 @@ fleet_talk_recall(struct fleet_worker *worker)
 
 	while (slot_is_live(fleet_slot_of(worker)) &&
 		holdings_next_release(&worker->fleet->holdings, worker->slot, &payload.number)) {
-		(void)fleet_talk_send(worker, CHANNEL_RELEASE, &payload, NULL, 0);
+		if (fleet_talk_send(worker, CHANNEL_RELEASE, &payload, NULL, 0)) {
+			fleet_talk_expect_answer(worker);
+			worker->releases_due++;
+		}
 	}
 }
 
@@ -194,22 +229,6 @@ fleet_talk_drain(struct fleet_worker *worker, int64_t timeout_ms)
 	struct channel_drain payload = {.drain_timeout_ms = timeout_ms};
 
 	return fleet_talk_send(worker, CHANNEL_DRAIN, &payload, NULL, 0);
-}
-
-/* One COMMIT is answered. @return 0; -EPROTO when none was due */
-static int
-fleet_talk_take_answer(struct fleet_worker *worker)
-{
-	struct slot *slot = fleet_slot_of(worker);
-
-	if (worker->answers_due == 0) {
-		return -EPROTO;
-	}
-	if (--worker->answers_due == 0 && slot->state != SLOT_DRAINING) {
-		slot->deadline_ms = SLOTS_NO_DEADLINE;
-	}
-	fleet_turn_soon(worker->fleet);
-	return 0;
 }
 
 static void
@@ -240,8 +259,8 @@ fleet_talk_on_ready(struct fleet_worker *worker)
 	if (slot->state == SLOT_STARTING) {
 		slot_enter(&worker->fleet->slots, worker->slot, SLOT_READY, "it serves");
 		slot->deadline_ms = deadline_ms;
+		fleet_talk_tell_ready(worker, slot);
 	}
-	fleet_talk_tell_ready(worker, slot);
 	fleet_turn_soon(worker->fleet);
 	return 0;
 }
@@ -256,7 +275,7 @@ fleet_talk_on_applied(struct fleet_worker *worker, const struct channel_commit *
 	}
 	slot->generation = commit->generation;
 	worker->has_refused = false;
-	return fleet_talk_take_answer(worker);
+	return fleet_talk_take_answer(worker, &worker->commits_due);
 }
 
 static int
@@ -264,7 +283,7 @@ fleet_talk_on_refused(struct fleet_worker *worker, const struct channel_refused 
 {
 	struct slot *slot = fleet_slot_of(worker);
 	struct text complaint;
-	int status = fleet_talk_take_answer(worker);
+	int status = fleet_talk_take_answer(worker, &worker->commits_due);
 
 	if (status < 0) {
 		return status;
@@ -291,6 +310,7 @@ fleet_talk_on_released(struct fleet_worker *worker, const struct channel_number 
 	int status = holdings_released(&worker->fleet->holdings, number->number, worker->slot);
 
 	if (status == 0) {
+		status = fleet_talk_take_answer(worker, &worker->releases_due);
 		fleet_talk_recall(worker);
 	}
 	return status;
@@ -393,7 +413,8 @@ fleet_talk_open(struct fleet_worker *worker)
 	ev_io_init(&worker->watcher, fleet_talk_on_message, worker->channel, EV_READ);
 	ev_io_start(master_of(worker)->loop, &worker->watcher);
 	worker->sent_generation = 0;
-	worker->answers_due = 0;
+	worker->commits_due = 0;
+	worker->releases_due = 0;
 	worker->has_refused = false;
 	worker->complaint[0] = '\0';
 	return child_end;

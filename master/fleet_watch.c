@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/text.h"
+#include "master/fleet.h"
 #include "master/fleet_private.h"
 #include "master/master.h"
 #include "master/proc.h"
@@ -78,14 +79,45 @@ fleet_watch_stale(struct fleet_worker *worker, int64_t now_ms)
 	}
 	verdict = watchdog_judge(&slot->watchdog, &sample, now_ms, hang_timeout_ms);
 	silence_ms = watchdog_silence_ms(&slot->watchdog, now_ms);
-	if (verdict == WATCHDOG_HUNG || verdict == WATCHDOG_LOOPING) {
+	switch (verdict) {
+	case WATCHDOG_HUNG:
+	case WATCHDOG_LOOPING:
 		fleet_watch_convict(worker, &sample, silence_ms);
-	} else if (verdict != WATCHDOG_WAIT) {
+		break;
+	case WATCHDOG_STARVED:
+	case WATCHDOG_TRACED:
 		fleet_watch_spare(
 			worker, verdict, silence_ms, watchdog_cpu_ms(&slot->watchdog, &sample));
+		break;
+	case WATCHDOG_DEAD: /* SIGCHLD should have told */
+		fleet_reap(worker->fleet);
+		break;
+	case WATCHDOG_WAIT:
+		break;
 	}
 	return silence_ms < hang_timeout_ms ? now_ms + hang_timeout_ms - silence_ms
 					    : now_ms + WATCHDOG_CHECK_MS;
+}
+
+/* Somebody sent it SIGTERM, and not its master: it drains of its own accord. Its successor should
+ * not wait for that. */
+static void
+fleet_watch_departure(struct fleet_worker *worker)
+{
+	struct fleet *fleet = worker->fleet;
+	struct slot *slot = fleet_slot_of(worker);
+	uint32_t state = atomic_load_explicit(
+		&fleet->master->board.slots[worker->slot].state, memory_order_relaxed);
+
+	if (slot->state == SLOT_READY && state == BOARD_WORKER_DRAINING) {
+		master_event(fleet->master, LOG_LEVEL_NOTICE,
+			"worker %d (pid %d) drains without being asked by the master; another "
+			"takes "
+			"its place",
+			worker->slot, (int)slot->pid);
+		fleet_drain_worker(worker, fleet->master->config->drain_timeout_ms,
+			"it leaves of its own accord");
+	}
 }
 
 int64_t
@@ -102,6 +134,7 @@ fleet_watch(struct fleet *fleet, int64_t now_ms)
 		if (!slot_is_live(slot)) {
 			continue;
 		}
+		fleet_watch_departure(fleet_worker_at(fleet, (int)i));
 		stamp_ms = atomic_load_explicit(
 			&fleet->master->board.slots[i].progress_ms, memory_order_relaxed);
 		/* The stamp may be any number: no signed overflow here. */

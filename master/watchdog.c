@@ -80,9 +80,11 @@ watchdog_judge(struct watchdog *watchdog, const struct watchdog_sample *sample, 
 	int64_t hang_timeout_ms)
 {
 	watchdog_note(watchdog, sample, now_ms);
-	if (watchdog_silence_ms(watchdog, now_ms) < hang_timeout_ms || sample->state == 'Z' ||
-		sample->state == 'X') {
-		return WATCHDOG_WAIT; /* the dead are SIGCHLD's business */
+	if (sample->state == 'Z' || sample->state == 'X') {
+		return WATCHDOG_DEAD;
+	}
+	if (watchdog_silence_ms(watchdog, now_ms) < hang_timeout_ms) {
+		return WATCHDOG_WAIT;
 	}
 	if (sample->state == 't') {
 		return WATCHDOG_TRACED;

@@ -14,6 +14,7 @@
 enum watchdog_verdict {
 	WATCHDOG_WAIT,    /* no progress, but too early to say */
 	WATCHDOG_STARVED, /* wants to run and gets no CPU: not its fault, spare it */
+	WATCHDOG_DEAD,    /* has ended already */
 	WATCHDOG_TRACED,  /* a debugger holds it: somebody's intention, spare it */
 	WATCHDOG_HUNG,    /* stopped or blocked in the kernel */
 	WATCHDOG_LOOPING, /* had the CPU all the time and did not finish one turn */

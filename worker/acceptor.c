@@ -165,18 +165,19 @@ acceptor_on_limit(struct acceptor *acceptor, unsigned wanted)
 	return taken;
 }
 
-/* How many of `wanted` before we are ahead of the others, unless the queue is deep. */
+/* How many of `wanted` we may take without getting ahead of the others, who are counted as if we
+ * had taken them all, unless the queue is deep. */
 static unsigned
 fair_share(const struct acceptor *acceptor, unsigned wanted, const struct census *census)
 {
-	uint64_t open = acceptor->service->open;
-	uint64_t ceiling = fairness_ceiling(census->open, census->workers);
+	uint64_t own = acceptor->service->open, open = census->open + wanted;
+	uint64_t ceiling = fairness_ceiling(open, census->workers);
 
-	if (open + wanted <= ceiling ||
-		!pause_is_ahead(acceptor, open + wanted, census->open, census->workers)) {
+	if (own + wanted <= ceiling ||
+		!pause_is_ahead(acceptor, own + wanted, open, census->workers)) {
 		return wanted;
 	}
-	return open < ceiling ? (unsigned)(ceiling - open) : 0;
+	return own < ceiling ? (unsigned)(ceiling - own) : 0;
 }
 
 enum greed { FAIR, GREEDY };
@@ -420,18 +421,20 @@ acceptors_leave(struct service *service)
 void
 acceptors_report(const struct service *service)
 {
-	unsigned proven = 0, count = 0;
+	unsigned proven = 0, listening = 0;
 
 	for (const struct acceptor *acceptor = service->acceptors; acceptor != NULL;
 		acceptor = acceptor->next) {
-		count++;
-		proven += exclusive_is_proven(&acceptor->exclusive) ? 1 : 0;
+		if (acceptor->pause == 0) {
+			listening++;
+			proven += exclusive_is_proven(&acceptor->exclusive) ? 1 : 0;
+		}
 	}
-	if (proven == count) {
-		log_info("wake-ups are exclusive on all %u sockets", count);
+	if (proven == listening) {
+		log_info("wake-ups are exclusive on %u sockets", listening);
 	} else {
 		log_warning("wake-ups are exclusive on %u of %u sockets only: each client on the "
 			    "others wakes every idle worker, which costs CPU time and nothing else",
-			proven, count);
+			proven, listening);
 	}
 }

@@ -60,5 +60,6 @@ void acceptors_look(struct service *service);
 /** Leave every queue for good and close our copies. When no other worker serves, the queues are
  *  emptied first. */
 void acceptors_leave(struct service *service);
-/** Log whether the wake-ups are exclusive. */
+/** Log whether the wake-ups are exclusive. libev registers when the loop turns, so not before the
+ *  turn after a change. */
 void acceptors_report(const struct service *service);

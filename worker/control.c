@@ -89,6 +89,7 @@ control_commit(struct control *control, const struct channel_commit *commit)
 		return;
 	}
 	control_answer(control, CHANNEL_APPLIED, commit);
+	worker_report_soon(worker);
 	if (worker->state == WORKER_STARTING) {
 		worker_enter(worker, WORKER_SERVING, "configuration received");
 		control_answer(control, CHANNEL_READY, NULL);

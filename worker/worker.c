@@ -40,10 +40,18 @@ show_state(struct worker *worker, enum board_worker_state state)
 }
 
 static void
-begin_serving(struct worker *worker)
+report_on_turn(struct ev_loop *loop, struct loop_timer *timer)
 {
-	show_state(worker, BOARD_WORKER_SERVING);
+	struct worker *worker = container_of(timer, struct worker, report);
+
+	(void)loop;
 	acceptors_report(&worker->service);
+}
+
+void
+worker_report_soon(struct worker *worker)
+{
+	loop_timer_start(worker->service.loop, &worker->report, 0);
 }
 
 static void
@@ -65,6 +73,7 @@ begin_draining(struct worker *worker)
 	struct conn *conn, *next;
 
 	show_state(worker, BOARD_WORKER_DRAINING);
+	loop_timer_stop(service->loop, &worker->report);
 	acceptors_leave(service);
 	for (conn = service->conns; conn != NULL; conn = next) {
 		next = conn->next;
@@ -101,7 +110,7 @@ worker_enter(struct worker *worker, enum worker_state state, const char *reason)
 	case WORKER_STARTING:
 		break;
 	case WORKER_SERVING:
-		begin_serving(worker);
+		show_state(worker, BOARD_WORKER_SERVING);
 		break;
 	case WORKER_DRAINING:
 		begin_draining(worker);
@@ -228,6 +237,7 @@ worker_start(struct worker *worker, const struct inherit *inherit, struct fault 
 	}
 	ev_signal_init(&worker->on_term, worker_on_term, SIGTERM);
 	ev_signal_start(worker->service.loop, &worker->on_term);
+	loop_timer_init(&worker->report, report_on_turn);
 	loop_timer_init(&worker->drain_end, drain_on_end);
 	worker->drain_end_ms = INT64_MAX;
 	control_start(&worker->control, worker, inherit->channel);

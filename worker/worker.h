@@ -23,7 +23,8 @@ struct worker {
 	struct service service;
 	struct control control;
 	ev_signal on_term;
-	ev_prepare on_turn_end; /* while draining: to see the last connection end */
+	ev_prepare on_turn_end;   /* while draining: to see the last connection end */
+	struct loop_timer report; /* of what can be seen only after a turn */
 	struct loop_timer drain_end;
 	int64_t drain_end_ms;
 };
@@ -31,6 +32,8 @@ struct worker {
 /** The only way from one state to the next.
  *  @param reason  for the log: who or what asked for it */
 void worker_enter(struct worker *worker, enum worker_state state, const char *reason);
+/** New sockets may have come: say after a turn how they are watched. */
+void worker_report_soon(struct worker *worker);
 /** Finish: no new clients, and what is left after `timeout_ms` is cut. While finishing already, an
  *  earlier end holds. */
 void worker_drain(struct worker *worker, int64_t timeout_ms, const char *reason);

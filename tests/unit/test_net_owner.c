@@ -2,6 +2,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "common/descriptor.h"
 #include "tests/unit/net_help.h"
 #include "tests/unit/run.h"
 
@@ -95,10 +96,14 @@ START_TEST(a_listener_is_found_among_many_descriptors_and_connections)
 	}
 	ck_assert_int_eq(prctl(PR_SET_NAME, "busy"), 0);
 	ck_assert_str_eq(owner_of(&bound), this_process("busy"));
+	/* Connections that outlive their listener do not keep anybody from listening. */
+	descriptor_close_from(clients[15] + 1);
+	ck_assert_int_ge(help_accept(fd), 0);
+	close(fd);
+	ck_assert_str_eq(owner_of(&bound), "another process");
 	for (int i = 0; i < 16; i++) {
 		close(clients[i]);
 	}
-	close(fd);
 }
 END_TEST
 

@@ -1,3 +1,4 @@
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
 
@@ -269,6 +270,25 @@ START_TEST(a_unix_listener_is_sampled_through_sock_diag)
 }
 END_TEST
 
+START_TEST(data_on_its_way_is_not_taken_for_a_queue)
+{
+	struct sock_filter steps[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+	const struct sock_fprog deaf = {.len = 1, .filter = steps};
+	struct address address;
+	int fd = help_listen_explicit(5, &address);
+	int client = help_connect(&address), accepted = help_accept(fd);
+
+	ck_assert_int_eq(setsockopt(client, SOL_SOCKET, SO_ATTACH_FILTER, &deaf, sizeof(deaf)), 0);
+	ck_assert_int_eq(write(accepted, "x", 1), 1); /* never acknowledged */
+	ck_assert(!help_sample(accepted).is_listening);
+	ck_assert_uint_eq(help_sample(accepted).depth, 0);
+	ck_assert_uint_eq(net_listener_depth(accepted), 0);
+	close(accepted);
+	close(client);
+	close(fd);
+}
+END_TEST
+
 START_TEST(what_is_no_listener_is_told)
 {
 	struct net_queue queue = {.depth = 77};
@@ -298,4 +318,5 @@ UNIT_TESTS(
 	tcase_add_test(tests, who_was_there_before_shutting_out_is_served);
 	tcase_add_test(tests, letting_in_when_nobody_is_shut_out_says_so);
 	tcase_add_test(tests, a_unix_listener_is_sampled_through_sock_diag);
+	tcase_add_test(tests, data_on_its_way_is_not_taken_for_a_queue);
 	tcase_add_test(tests, what_is_no_listener_is_told);)

@@ -31,7 +31,7 @@ static const struct {
 	{"RRRRRRRRRSRSRSR", 5, 7500, WATCHDOG_STARVED},
 	{"SRSRSRSRSRSRSRSRSR", 60, 8000, WATCHDOG_LOOPING},
 	{"t", 0, 60000, WATCHDOG_TRACED},
-	{"Z", 0, 60000, WATCHDOG_WAIT},
+	{"Z", 0, 500, WATCHDOG_DEAD},
 };
 
 START_TEST(watchdog_tells_hung_from_starved)
