@@ -28,6 +28,26 @@ help_address(const char *string)
 	return address;
 }
 
+/* A host of IPv6 on a machine that has none (many containers): says so, and the test is over. */
+static inline bool
+help_is_skipped(const char *host)
+{
+	const struct sockaddr_in6 loopback = {
+		.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool has_ipv6 =
+		fd >= 0 && bind(fd, (const struct sockaddr *)&loopback, sizeof(loopback)) == 0;
+
+	if (fd >= 0) {
+		close(fd);
+	}
+	if (!has_ipv6 && strchr(host, ':') != NULL) {
+		printf("skipped %s: no IPv6 here\n", host);
+		return true;
+	}
+	return false;
+}
+
 /* "127.0.0.1", "[::1]" or "*" with a port that the kernel chooses. */
 static inline struct address
 help_any_port(const char *host)

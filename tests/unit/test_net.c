@@ -33,8 +33,12 @@ static const char *const hosts[] = {"127.0.0.1", "[::1]", "0.0.0.0", "[::]", "*"
 START_TEST(a_listener_is_as_the_contract_says)
 {
 	struct address any = help_any_port(hosts[_i]);
-	int fd = help_listen(&any, &help_options);
+	int fd;
 
+	if (help_is_skipped(hosts[_i])) {
+		return;
+	}
+	fd = help_listen(&any, &help_options);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
 	ck_assert_int_eq(get(fd, SOL_SOCKET, SO_ACCEPTCONN), 1);
@@ -73,6 +77,10 @@ START_TEST(the_dual_wildcard_serves_both_families_and_a_plain_one_its_own)
 	int fd = help_listen(&dual, &help_options);
 
 	ck_assert(serves(fd, "127.0.0.1"));
+	if (help_is_skipped("[::1]")) {
+		close(fd);
+		return;
+	}
 	ck_assert(serves(fd, "[::1]"));
 	close(fd);
 	fd = help_listen(&six, &help_options);

@@ -41,10 +41,16 @@ START_TEST(the_owner_of_an_overlapping_address_is_named)
 {
 	struct address listens = help_any_port(overlaps[_i].listens);
 	struct address asks = help_any_port(overlaps[_i].asks);
-	int fd = help_listen(&listens, &help_options);
-	struct address bound = help_bound(fd, false);
-	in_port_t port = htons((uint16_t)address_port(&bound));
+	struct address bound;
+	in_port_t port;
+	int fd;
 
+	if (help_is_skipped(overlaps[_i].listens)) {
+		return;
+	}
+	fd = help_listen(&listens, &help_options);
+	bound = help_bound(fd, false);
+	port = htons((uint16_t)address_port(&bound));
 	if (asks.any.sa_family == AF_INET) {
 		asks.in4.sin_port = port;
 	} else {

@@ -149,11 +149,14 @@ static const char *const hosts[] = {"127.0.0.1", "[::1]", "*"};
 
 START_TEST(a_newcomer_is_shut_out_until_let_in_and_then_gets_in_by_itself)
 {
-	struct address any = help_any_port(hosts[_i]);
-	int fd = help_listen(&any, &help_options);
-	struct address address = help_bound(fd, false);
-	int client;
+	struct address any = help_any_port(hosts[_i]), address;
+	int fd, client;
 
+	if (help_is_skipped(hosts[_i])) {
+		return;
+	}
+	fd = help_listen(&any, &help_options);
+	address = help_bound(fd, false);
 	if (any.is_dual) { /* IPv4 through an IPv6 socket */
 		in_port_t port = address.in6.sin6_port;
 
