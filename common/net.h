@@ -58,7 +58,9 @@ uint32_t net_listener_depth(int fd);
  *  get in: the first half of closing a listener without losing anybody. Dropped clients try again
  *  in a second and then meet whoever listens by then, or are refused. Each dropped SYN counts as a
  *  dropped segment. TCP only: at a unix socket it has no effect, remove the path instead.
- *  @return 0 or negative errno */
+ *  @return 0 or negative errno; -EPERM: Linux 6.18 wants CAP_NET_ADMIN for it (measured), and the
+ *          queue was cut to one place instead, which net_listener_apply takes back: a client who
+ *          comes in the last moment may be reset */
 int net_listener_shut_out(int fd) MUST_CHECK;
 /** Take it back. @return 0; -ENOENT when nobody was shut out; or another negative errno */
 int net_listener_let_in(int fd) MUST_CHECK;

@@ -160,9 +160,15 @@ net_listener_shut_out(int fd)
 		BPF_STMT(BPF_RET | BPF_K, WHOLE),
 	};
 	const struct sock_fprog filter = {.len = ARRAY_LEN(steps), .filter = steps};
+	int status = 0;
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0 ? -errno
-											 : 0;
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0) {
+		status = -errno;
+	}
+	if (status == -EPERM) {
+		(void)listen(fd, 0);
+	}
+	return status;
 }
 
 int

@@ -139,6 +139,15 @@ help_accept(int listener)
 	return fd;
 }
 
+/* From now on it hears nothing, and so acknowledges nothing: no packet has so long a life. */
+static inline void
+help_make_deaf(int fd)
+{
+	const int longest = 255;
+
+	ck_assert_int_eq(setsockopt(fd, IPPROTO_IP, IP_MINTTL, &longest, sizeof(longest)), 0);
+}
+
 static inline struct net_queue
 help_sample(int fd)
 {

