@@ -26,7 +26,8 @@ enum {
 	((sizeof(struct board_master) + BOARD_PAGE - 1) / BOARD_PAGE * BOARD_PAGE)
 #define BOARD_BYTES (BOARD_MASTER_BYTES + sizeof(struct board_slot) * BOARD_SLOTS)
 
-static_assert(sizeof(struct board_slot) == BOARD_PAGE, "a slot is one page of the largest size");
+static_assert(sizeof(struct board_slot) % BOARD_PAGE == 0, "a slot can be mapped alone");
+static_assert(sizeof(void *) >= 8, "a gigabyte of addresses, of which little is ever touched");
 static_assert(sizeof(struct board_event) <= 528, "events should stay about half a kilobyte");
 static_assert(sizeof(board_cell) == 8, "a cell is a bare word");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "cells must work between processes");
@@ -73,11 +74,12 @@ board_layout(void)
 {
 	const uint64_t sizes[] = {BOARD_BYTES, BOARD_MASTER_BYTES, sizeof(struct board_slot),
 		BOARD_SLOTS, BOARD_LISTENERS, BOARD_EVENTS, offsetof(struct board_slot, stats),
-		offsetof(struct board_slot, crash), offsetof(struct board_slot, listeners),
-		sizeof(struct board_crash), offsetof(struct board_crash, frames),
-		offsetof(struct board_master, stats), offsetof(struct board_master, kernel),
-		offsetof(struct board_master, listeners), sizeof(struct board_listener_head),
-		offsetof(struct board_master, events), sizeof(struct board_event)};
+		offsetof(struct board_slot, crash), offsetof(struct board_slot, turn_us),
+		offsetof(struct board_slot, listeners), sizeof(struct board_crash),
+		offsetof(struct board_crash, frames), offsetof(struct board_master, stats),
+		offsetof(struct board_master, kernel), offsetof(struct board_master, listeners),
+		sizeof(struct board_listener_head), offsetof(struct board_master, events),
+		sizeof(struct board_event)};
 	uint64_t hash = hash_bytes(0xcbf29ce484222325, sizes, sizeof(sizes));
 
 	for (size_t i = 0; i < stat_row_count; i++) {

@@ -13,7 +13,9 @@
 #include <sys/types.h>
 
 #include "common/address.h"
+#include "common/cell.h"
 #include "common/defs.h"
+#include "common/histogram.h"
 
 struct fault;
 
@@ -40,7 +42,8 @@ enum stat_unit {
 	STAT_SEGMENTS,
 	STAT_BYTES,
 	STAT_LINES,
-	STAT_SECONDS
+	STAT_SECONDS,
+	STAT_MICROSECONDS
 };
 
 struct stat_row {
@@ -134,8 +137,6 @@ const struct stat_row *stat_row_of(enum stat_scope scope, size_t index);
 /** "idle", "lost_in_crash" … */
 const char *close_reason_name(enum close_reason reason);
 
-typedef _Atomic uint64_t board_cell;
-
 /* What a worker was doing when it died, written by its own fatal-signal handler. */
 struct board_crash {
 	_Atomic uint32_t is_written;
@@ -167,6 +168,9 @@ struct board_listener_cells {
 	board_cell claims;
 	board_cell stats[STAT_LISTENER_COUNT];
 	board_cell closed[CLOSE_COUNT];
+	/* Milliseconds in the accept queue, of the clients that were measured: all of them, or a
+	 * part when many come. accepted and the histogram's count tell which part. */
+	struct histogram queue_wait_ms;
 };
 
 /* One worker slot; page-aligned so that a worker can map nothing but its own for writing. */
@@ -180,6 +184,7 @@ struct board_slot {
 		progress_ms; /* monotonic stamp of the last turn: the watchdog's proof of life */
 	board_cell claims;   /* against the global limit; in the first cache line with `open` */
 	board_cell stats[STAT_WORKER_COUNT];
+	struct histogram turn_us; /* how long turns of the loop took: what an event waits for */
 	struct board_crash crash;
 	struct board_listener_cells listeners[BOARD_LISTENERS];
 };
@@ -231,24 +236,6 @@ void board_detach(struct board *board);
 /** The row index of a listener name: the one it had before, or a new one. Master only.
  *  @return index, -ENOSPC after BOARD_LISTENERS different names, or -ENAMETOOLONG */
 int board_listener_index(struct board *board, const char *name) MUST_CHECK;
-
-/* Cells have one writer, so a plain load and store is enough: no locked instruction. */
-static inline void
-stat_add(board_cell *cell, uint64_t amount)
-{
-	atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + amount,
-		memory_order_relaxed);
-}
-static inline void
-stat_set(board_cell *cell, uint64_t value)
-{
-	atomic_store_explicit(cell, value, memory_order_relaxed);
-}
-static inline uint64_t
-stat_get(const board_cell *cell)
-{
-	return atomic_load_explicit((board_cell *)cell, memory_order_relaxed);
-}
 
 /** Around updates of several cells of a slot that belong together (accepted and open). */
 static inline void

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "common/board.h"
+#include "common/cell.h"
 #include "common/defs.h"
 
 #define HISTOGRAM_PARTS_LOG 3

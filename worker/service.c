@@ -51,9 +51,12 @@ service_begin_turn(struct ev_loop *loop, ev_check *watcher, int events)
 {
 	struct service *service = container_of(watcher, struct service, turn_begin);
 
+	int64_t now_us = clock_monotonic_us();
+
 	(void)loop;
 	(void)events;
-	service->now_ms = clock_monotonic_ms();
+	service->now_ms = now_us / 1000;
+	vitals_turn_begins(&service->vitals, now_us);
 	service->turn++;
 	atomic_store_explicit(&service->slot->progress_ms, service->now_ms, memory_order_relaxed);
 	stat_add(&service->slot->stats[STAT_WORKER_turns], 1);
@@ -107,6 +110,7 @@ service_end_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
 	next_ms = service_next_ms(service);
 	loop_timer_start(
 		loop, &service->wake, next_ms > service->now_ms ? next_ms - service->now_ms : 0);
+	vitals_turn_ends(&service->vitals);
 }
 
 static void
@@ -142,11 +146,13 @@ service_init(struct service *service, const struct board *board, int slot, const
 	service->loop = loop_new();
 	service->scratch = malloc(SERVICE_SCRATCH_BYTES);
 	service->reserve_fd = eventfd(0, EFD_CLOEXEC);
+	service->vitals.statm = -1;
 	if (service->loop == NULL || service->scratch == NULL || service->reserve_fd < 0) {
 		service_fini(service);
 		return fault_say(
 			why, ENOMEM, "cannot make the event loop: no memory or no descriptor left");
 	}
+	vitals_init(&service->vitals, service->slot);
 	service_read_descriptor_limit(service);
 	service->descriptors_used = descriptor_count_open();
 	start_watchers(service);
@@ -165,5 +171,6 @@ service_fini(struct service *service)
 	free(service->scratch);
 	service->scratch = NULL;
 	descriptor_close(&service->reserve_fd);
+	vitals_fini(&service->vitals);
 	board_detach(&service->board);
 }

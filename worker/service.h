@@ -11,6 +11,7 @@
 #include "common/defs.h"
 #include "common/loop.h"
 #include "worker/deadline.h"
+#include "worker/vitals.h"
 
 struct acceptor;
 struct conn;
@@ -46,6 +47,10 @@ struct service {
 	int64_t descriptor_limit;
 	int64_t descriptors_used;
 	int reserve_fd; /* the last descriptor, kept to turn away a client when there is no other */
+
+	struct vitals vitals;
+	int64_t wait_sample_until_ms; /* acceptor.c: how many clients came in this second */
+	unsigned wait_sample_count;
 
 	ev_check turn_begin;
 	ev_prepare turn_end;
