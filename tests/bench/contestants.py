@@ -30,7 +30,7 @@ class Contestant:
         self.process = None
         self.log_path = self.temp_dir / f"{self.name}.log"
 
-    def command(self, workers, max_connections):
+    def command(self, workers, max_connections, spread_evenly):
         """The command line; may write configuration into the temporary directory."""
         raise NotImplementedError
 
@@ -55,9 +55,9 @@ class Contestant:
         """Those that serve clients."""
         return [pid for pid in self.pids() if self.is_worker(pid)]
 
-    def running(self, workers, max_connections=20000):
+    def running(self, workers, max_connections=10000, spread_evenly=False):
         """Starts the server; use with `with`."""
-        command = self.command(workers, max_connections)
+        command = self.command(workers, max_connections, spread_evenly)
         with open(self.log_path, "ab") as log:
             # The log goes to a file: a pipe that nobody reads would stop the server.
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
@@ -144,11 +144,12 @@ class Yardstick(Contestant):
         super().__init__(port, temp_dir)
         self.program = program
 
-    def command(self, workers, max_connections):
+    def command(self, workers, max_connections, spread_evenly):
         if workers == "auto":
             # Enough for one process to be short of its share without being full.
             workers = max(os.cpu_count(), -(-max_connections // 14000))
-        return [self.program, "-w", str(workers), "-l", self.target]
+        command = [self.program, "-w", str(workers), "-l", self.target]
+        return command + ["-r"] if spread_evenly else command
 
 
 class SecondYardstick(Yardstick):
@@ -166,7 +167,7 @@ class Acceptd(Contestant):
         super().__init__(port, temp_dir)
         self.program = program
 
-    def command(self, workers, max_connections):
+    def command(self, workers, max_connections, spread_evenly):
         config = self.temp_dir / "acceptd.conf"
         workers = f'"{workers}"' if workers == "auto" else str(workers)
         config.write_text(

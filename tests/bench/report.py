@@ -46,16 +46,21 @@ def machine():
 
 TEXT = """# Benchmarks
 
-Made by `{command}` on {date}; do not edit. {machine}.
+Made by `{command}` on {date}; do not edit. {machine}; load average at the
+beginning {load_average:.1f}.
 
 {versions}
 
 Client and servers share the machine over loopback, in a network namespace of the run's own. All
-values come from one run; the contestants take turns ({rounds} rounds), and a ratio is the median of
-the ratios of its rounds, with the least and the greatest behind it. Take ratios, not absolutes.
+values come from one run. CPU time is measured in {cpu_rounds} rounds, bursts in {burst_rounds}; the contestants take
+turns, and a ratio is the median of the ratios of the rounds, with the least and the greatest behind
+it. Take ratios, not absolutes: `tests/bench/run --self` tells how far, by measuring the yardstick
+beside itself.
+
 The yardstick is `tests/bench/yardstick_echo.c`, the least echo server that is correct: no timeouts,
-no limits, no statistics, no supervision. The client checks every byte that comes back. CPU time is
-that of all processes of a server, read from outside.
+no limits, no statistics, no supervision, no balance. The client, `tests/bench/load.c`, checks every
+byte that comes back. CPU time, memory and wake-ups are those of all processes of a server, read
+from outside.
 
 {table}
 
@@ -63,11 +68,12 @@ that of all processes of a server, read from outside.
 """
 
 
-def write(path, table, command, versions, rounds, summary):
+def write(path, table, command, versions, sizes, load_average, summary):
     """The document."""
     # Versions are several lines each; a block keeps them as they are.
     shown = "\n".join(f"    {line}" for version in versions for line in version.splitlines())
     path.write_text(TEXT.format(
         command=command, date=datetime.date.today().isoformat(), machine=machine(),
-        versions=shown, rounds=rounds, table=as_markdown(table), summary=summary),
+        load_average=load_average, versions=shown, cpu_rounds=sizes.cpu_rounds,
+        burst_rounds=sizes.burst_rounds, table=as_markdown(table), summary=summary),
         encoding="utf-8")

@@ -37,6 +37,7 @@ struct yardstick {
 	int listener_fd;
 	int epoll_fd;
 	bool is_listening;
+	bool takes_turns;
 	size_t open_count;
 	size_t open_max;
 	struct pending **pending_by_fd;
@@ -75,6 +76,14 @@ follow_open_count(struct yardstick *server)
 	server->is_listening = should_listen;
 }
 
+/* The kernel wakes the process that joined first: who rejoins is last in the row. */
+static void
+leave_and_rejoin(struct yardstick *server)
+{
+	watch(server, EPOLL_CTL_DEL, server->listener_fd, 0);
+	watch(server, EPOLL_CTL_ADD, server->listener_fd, EPOLLIN | EPOLLEXCLUSIVE);
+}
+
 static void
 client_close(struct yardstick *server, int fd)
 {
@@ -95,6 +104,9 @@ client_accept(struct yardstick *server)
 	}
 	watch(server, EPOLL_CTL_ADD, fd, EPOLLIN);
 	server->open_count++;
+	if (server->takes_turns) {
+		leave_and_rejoin(server);
+	}
 	follow_open_count(server);
 }
 
@@ -168,7 +180,7 @@ on_event(struct yardstick *server, int fd)
 }
 
 static void
-server_run(int listener_fd)
+server_run(int listener_fd, bool takes_turns)
 {
 	static struct yardstick server;
 	struct epoll_event events[EVENTS_MAX];
@@ -177,6 +189,7 @@ server_run(int listener_fd)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	getrlimit(RLIMIT_NOFILE, &limit);
 	server.listener_fd = listener_fd;
+	server.takes_turns = takes_turns;
 	server.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	server.open_max = limit.rlim_cur - SPARE_FD_COUNT;
 	server.pending_by_fd = calloc(limit.rlim_cur, sizeof(struct pending *));
@@ -232,9 +245,10 @@ main(int argc, char **argv)
 	const char *listen_text = "127.0.0.1:7000";
 	int process_count = 2;
 	int backlog = 65535;
+	bool takes_turns = false;
 	int option;
 
-	while ((option = getopt(argc, argv, "w:l:b:")) != -1) {
+	while ((option = getopt(argc, argv, "w:l:b:r")) != -1) {
 		switch (option) {
 		case 'w':
 			process_count = atoi(optarg);
@@ -245,9 +259,12 @@ main(int argc, char **argv)
 		case 'b':
 			backlog = atoi(optarg);
 			break;
+		case 'r':
+			takes_turns = true;
+			break;
 		default:
 			fprintf(stderr, "usage: yardstick_echo [-w PROCESSES] [-l ADDRESS:PORT] "
-					"[-b BACKLOG]\n");
+					"[-b BACKLOG] [-r: accept in turns]\n");
 			return 2;
 		}
 	}
@@ -264,7 +281,7 @@ main(int argc, char **argv)
 			die("fork");
 		}
 		if (pid == 0) {
-			server_run(listener_fd);
+			server_run(listener_fd, takes_turns);
 		}
 	}
 	/* A process that ends is a fault of the yardstick: end all, so that the run fails loudly.
