@@ -176,11 +176,16 @@ kernel_explain_cut(
 {
 	struct text text;
 
-	if (result->error != 0) {
-		return kernel_explain_somaxconn(result, buffer, size);
-	}
 	text_init(&text, buffer, size);
 	text_add(&text, "net.core.somaxconn is %lld", (long long)result->now);
+	if (result->error != 0) {
+		text_add(&text,
+			", wanted %lld, and cannot be changed here (%s). As root, or on the host "
+			"of a "
+			"container: sysctl -w net.core.somaxconn=%lld",
+			(long long)result->wanted, strerror(-result->error), (long long)backlog);
+		return buffer;
+	}
 	if (result->setting == CONFIG_SOMAXCONN_KEEP) {
 		text_add(&text, " and kernel.somaxconn = \"keep\" leaves it so");
 	} else if (result->setting >= 0) {

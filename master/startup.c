@@ -125,13 +125,14 @@ startup_open(struct master *master, const struct config *config, struct fault *w
 static void
 startup_on_settled(struct master *master, const char *failure)
 {
-	struct fault why;
+	struct fault why, said;
 
 	if (failure == NULL && pidfile_write(&master->pidfile, &why) != 0) {
 		failure = why.text;
 	}
 	if (failure != NULL) {
-		startup_say(master, failure);
+		(void)fault_say(&said, ECANCELED, "cannot start: %s", failure);
+		startup_say(master, said.text);
 		lifecycle_stop(master, EXIT_FAILURE, "start failed");
 		return;
 	}
@@ -185,9 +186,9 @@ startup_run_workers(struct master *master, struct config *config, const struct f
 		config_free(&config);
 		return status;
 	}
-	reconfigure_commit(master, &reconfigure);
 	master_event(master, LOG_LEVEL_NOTICE, "starting: acceptd, pid %d%s", (int)getpid(),
 		master->drops_privileges ? "" : ", not as root: workers run as the same user");
+	reconfigure_commit(master, &reconfigure);
 	startup_log_warnings(master, findings);
 	startup_warn_unused(master);
 	listeners_report(master);

@@ -159,7 +159,7 @@ probe_say_in_use(const struct probe *probe)
 		findings_add(probe->findings, FINDING_WORLD, &probe->origin,
 			"listeners[%s].address: %s overlaps %s, which this server still listens "
 			"on; "
-			"first reload without both, or restart",
+			"reload first with neither of them, then with the new one; or restart",
 			probe->listener, probe->where, address_format(&own->address, ours));
 		return;
 	}

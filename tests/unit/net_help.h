@@ -76,6 +76,20 @@ help_bound(int fd, bool is_dual)
 	return address;
 }
 
+/* An address that nobody listens on: its port was the kernel's choice for a moment. */
+static inline struct address
+help_free_address(void)
+{
+	struct address any = help_any_port("127.0.0.1");
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct address bound;
+
+	ck_assert_int_eq(bind(fd, &any.any, any.len), 0);
+	bound = help_bound(fd, false);
+	close(fd);
+	return bound;
+}
+
 static inline int
 help_listen(const struct address *address, const struct net_options *options)
 {

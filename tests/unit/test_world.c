@@ -15,6 +15,7 @@
 #include "master/kernel.h"
 #include "master/listeners.h"
 #include "master/pidfile.h"
+#include "tests/unit/net_help.h"
 #include "tests/unit/run.h"
 
 static char directory[32];
@@ -47,25 +48,11 @@ make_directory(const char *name)
 	ck_assert_int_eq(mkdir(path, 0755), 0);
 }
 
-/* A bound loopback port; listening or free again. */
-static int
-pick_port(unsigned *port)
-{
-	struct address address;
-	struct fault why;
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	ck_assert_int_eq(address_parse("127.0.0.1:1", &address, &why), 0);
-	address.in4.sin_port = 0;
-	ck_assert_int_eq(bind(fd, &address.any, address.len), 0);
-	ck_assert_int_eq(getsockname(fd, &address.any, &address.len), 0);
-	*port = address_port(&address);
-	return fd;
-}
-
 static void
 setup(void)
 {
+	struct address address;
+
 	(void)snprintf(directory, sizeof(directory), "/tmp/acceptd-test-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	(void)snprintf(file_path, sizeof(file_path), "%s/acceptd.conf", directory);
@@ -75,9 +62,11 @@ setup(void)
 	write_file("net/core/somaxconn", "4096\n");
 	write_file("net/ipv4/tcp_syncookies", "1\n");
 	write_file("net/ipv4/tcp_abort_on_overflow", "0\n");
-	close(pick_port(&free_port));
-	taken = pick_port(&taken_port);
-	ck_assert_int_eq(listen(taken, 1), 0);
+	address = help_free_address();
+	taken = help_listen(&address, &help_options);
+	taken_port = address_port(&address);
+	address = help_free_address();
+	free_port = address_port(&address);
 }
 
 static void
@@ -242,6 +231,7 @@ static const struct {
 START_TEST(a_backlog_that_the_kernel_cuts_is_told)
 {
 	load_with_port(limits[_i].server, free_port, limits[_i].listener);
+	world.occasion = WORLD_TEST; /* later on the kernel's own numbers are reported */
 	if (limits[_i].says == NULL) {
 		expect_nothing();
 	} else {
@@ -263,6 +253,7 @@ static const struct {
 START_TEST(a_dangerous_kernel_setting_is_a_warning_with_its_command)
 {
 	load_with_port("", free_port, "");
+	world.occasion = WORLD_TEST;
 	write_file(settings[_i].file, settings[_i].value);
 	expect(FINDING_WARNING, settings[_i].says);
 }
