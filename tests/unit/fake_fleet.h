@@ -1,0 +1,93 @@
+/* The fleet as the rest of the master sees it, for tests that need no workers: it remembers what it
+ * was asked for. Include once per test program. */
+#pragma once
+
+#include "master/fleet.h"
+
+static struct {
+	unsigned wanted, serving;
+	unsigned resized, applied, drained, killed, logs_sent;
+	int64_t drain_timeout_ms;
+	uint32_t released;
+	bool holds;
+	void (*on_settled)(struct master *master, const char *failure);
+	void (*on_gone)(struct master *master);
+} fake_fleet = {.wanted = 2, .serving = 2};
+
+int
+fleet_start(struct master *master, unsigned count, struct fault *why)
+{
+	(void)master;
+	(void)why;
+	fake_fleet.wanted = count;
+	return 0;
+}
+void
+fleet_resize(struct fleet *fleet, unsigned count)
+{
+	(void)fleet;
+	fake_fleet.wanted = count;
+	fake_fleet.resized++;
+}
+unsigned
+fleet_wanted(const struct fleet *fleet)
+{
+	(void)fleet;
+	return fake_fleet.wanted;
+}
+unsigned
+fleet_serving(const struct fleet *fleet)
+{
+	(void)fleet;
+	return fake_fleet.serving;
+}
+void
+fleet_apply(struct fleet *fleet, void (*on_settled)(struct master *master, const char *failure))
+{
+	(void)fleet;
+	fake_fleet.applied++;
+	fake_fleet.on_settled = on_settled;
+}
+void
+fleet_release_socket(struct fleet *fleet, uint32_t number)
+{
+	(void)fleet;
+	fake_fleet.released = number;
+}
+bool
+fleet_holds_socket(const struct fleet *fleet, uint32_t number)
+{
+	(void)fleet;
+	(void)number;
+	return fake_fleet.holds;
+}
+void
+fleet_send_log(struct fleet *fleet)
+{
+	(void)fleet;
+	fake_fleet.logs_sent++;
+}
+void
+fleet_drain(struct fleet *fleet, int64_t timeout_ms, void (*on_gone)(struct master *master))
+{
+	(void)fleet;
+	fake_fleet.drained++;
+	fake_fleet.drain_timeout_ms = timeout_ms;
+	fake_fleet.on_gone = on_gone;
+}
+void
+fleet_kill(struct fleet *fleet)
+{
+	(void)fleet;
+	fake_fleet.killed++;
+}
+void
+fleet_reap(struct fleet *fleet)
+{
+	(void)fleet;
+}
+void
+fleet_free(struct fleet **fleet)
+{
+	*fleet = NULL;
+}

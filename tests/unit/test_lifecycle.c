@@ -1,0 +1,228 @@
+/* Signals and the clock, with a real loop and a real listener, and workers that only remember. */
+#include "master/lifecycle.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/board.h"
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/net.h"
+#include "master/listeners.h"
+#include "master/listeners_change.h"
+#include "master/master.h"
+#include "master/reload.h"
+#include "tests/unit/fake_fleet.h"
+#include "tests/unit/net_help.h"
+#include "tests/unit/run.h"
+
+static struct master master;
+static struct listeners listeners;
+static struct lifecycle lifecycle;
+static struct reload reload;
+static struct address address;
+static struct listener_config row;
+static struct config config;
+
+static void
+setup(void)
+{
+	struct listeners_change *change;
+	struct fault why;
+
+	log_set_level(LOG_LEVEL_ERROR);
+	address = help_free_address();
+	row = (struct listener_config){
+		.name = (char *)"one", .addresses = {.items = &address, .count = 1}, .backlog = 16};
+	config = (struct config){.listeners = &row, .listener_count = 1, .drain_timeout_ms = 5000};
+	ck_assert_int_eq(board_create(&master.board, &master.board_memory, &why), 0);
+	master.config = &config;
+	master.listeners = &listeners;
+	master.reload = &reload;
+	master.notify.fd = -1;
+	master.somaxconn.now = 4096;
+	master.loop = loop_new();
+	ck_assert_ptr_nonnull(master.loop);
+	ck_assert_int_eq(listeners_prepare(&listeners, &config, &change, &why), 0);
+	listeners_commit(&master, &change);
+	lifecycle_start(&lifecycle, &master);
+	master_enter(&master, MASTER_SERVING, "test");
+}
+
+static void
+teardown(void)
+{
+	lifecycle_close(&lifecycle);
+	listeners_close_all(&listeners);
+	free(listeners.sockets);
+	ev_loop_destroy(master.loop);
+	board_detach(&master.board);
+}
+
+/* Turn the loop until the signal has been heard. */
+static void
+say(int signal)
+{
+	ck_assert_int_eq(raise(signal), 0);
+	(void)ev_run(master.loop, EVRUN_NOWAIT);
+}
+
+static int
+enqueue_client(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	ck_assert_int_eq(connect(fd, &address.any, address.len), 0);
+	return fd;
+}
+
+static void
+turn_until_drained(void)
+{
+	while (fake_fleet.drained == 0) {
+		(void)ev_run(master.loop, EVRUN_ONCE);
+	}
+}
+
+START_TEST(term_drains_with_the_time_that_is_left)
+{
+	say(SIGTERM);
+	ck_assert_int_eq(master.state, MASTER_DRAINING);
+	ck_assert_uint_eq(fake_fleet.drained, 0);
+	ck_assert(listeners.sockets[0].is_shut || geteuid() != 0);
+	turn_until_drained();
+	ck_assert_int_gt(fake_fleet.drain_timeout_ms, 0);
+	ck_assert_int_lt(fake_fleet.drain_timeout_ms, 5000);
+	fake_fleet.on_gone(&master);
+	ck_assert_int_eq(lifecycle.exit_status, 0);
+}
+END_TEST
+
+START_TEST(workers_stay_until_the_queue_is_empty)
+{
+	int client = enqueue_client();
+	int64_t began_ms;
+	union peer peer;
+
+	say(SIGTERM);
+	began_ms = clock_monotonic_ms();
+	while (clock_monotonic_ms() - began_ms < 300) {
+		(void)ev_run(master.loop, EVRUN_ONCE);
+	}
+	ck_assert_uint_eq(fake_fleet.drained, 0);
+	close(net_accept(listeners.sockets[0].fd, &peer));
+	turn_until_drained();
+	close(client);
+}
+END_TEST
+
+START_TEST(without_drain_time_nothing_is_waited_for)
+{
+	int client = enqueue_client();
+
+	config.drain_timeout_ms = 0;
+	say(SIGTERM);
+	turn_until_drained();
+	ck_assert_int_eq(fake_fleet.drain_timeout_ms, 0);
+	close(client);
+}
+END_TEST
+
+START_TEST(a_second_term_stops_at_once)
+{
+	say(SIGTERM);
+	say(SIGTERM);
+	ck_assert_int_eq(master.state, MASTER_STOPPING);
+	ck_assert_uint_eq(fake_fleet.drained, 1);
+	ck_assert_int_eq(fake_fleet.drain_timeout_ms, 0);
+	say(SIGTERM);
+	ck_assert_uint_eq(fake_fleet.killed, 1);
+}
+END_TEST
+
+static const int at_once[] = {SIGINT, SIGQUIT};
+
+START_TEST(int_and_quit_stop_at_once_and_kill_the_slow)
+{
+	say(at_once[_i]);
+	ck_assert_int_eq(master.state, MASTER_STOPPING);
+	ck_assert_uint_eq(fake_fleet.drained, 1);
+	ck_assert_int_eq(fake_fleet.drain_timeout_ms, 0);
+	while (fake_fleet.killed == 0) {
+		(void)ev_run(master.loop, EVRUN_ONCE);
+	}
+}
+END_TEST
+
+START_TEST(stopping_before_serving_is_at_once)
+{
+	master.state = MASTER_STARTING;
+	say(SIGTERM);
+	ck_assert_int_eq(master.state, MASTER_STOPPING);
+	ck_assert_uint_eq(fake_fleet.drained, 1);
+}
+END_TEST
+
+START_TEST(a_failed_start_keeps_its_exit_status)
+{
+	master.state = MASTER_STARTING;
+	lifecycle_stop(&master, EXIT_FAILURE, "test");
+	ck_assert_int_eq(lifecycle.exit_status, EXIT_FAILURE);
+}
+END_TEST
+
+START_TEST(ttin_and_ttou_stay_within_bounds)
+{
+	say(SIGTTIN);
+	ck_assert_uint_eq(fake_fleet.wanted, 3);
+	say(SIGTTOU);
+	say(SIGTTOU);
+	ck_assert_uint_eq(fake_fleet.wanted, 1);
+	say(SIGTTOU);
+	ck_assert_uint_eq(fake_fleet.wanted, 1);
+	fake_fleet.wanted = BOARD_SLOTS;
+	say(SIGTTIN);
+	ck_assert_uint_eq(fake_fleet.wanted, BOARD_SLOTS);
+}
+END_TEST
+
+START_TEST(usr2_changes_nothing)
+{
+	say(SIGUSR2);
+	ck_assert_int_eq(master.state, MASTER_SERVING);
+	ck_assert_uint_eq(fake_fleet.drained + fake_fleet.resized + fake_fleet.applied, 0);
+}
+END_TEST
+
+START_TEST(usr1_sends_the_log_on)
+{
+	say(SIGUSR1);
+	ck_assert_uint_eq(fake_fleet.logs_sent, 1);
+}
+END_TEST
+
+START_TEST(a_drain_does_not_heal_what_it_shut_itself)
+{
+	say(SIGTERM);
+	lifecycle.second.on_expiry(master.loop, &lifecycle.second);
+	ck_assert_uint_eq(stat_get(&master.board.writable->stats[STAT_MASTER_listeners_healed]), 0);
+	ck_assert(listeners.sockets[0].is_shut || geteuid() != 0);
+}
+END_TEST
+
+UNIT_TESTS("lifecycle", tcase_add_checked_fixture(tests, setup, teardown);
+	   tcase_add_test(tests, term_drains_with_the_time_that_is_left);
+	   tcase_add_test(tests, workers_stay_until_the_queue_is_empty);
+	   tcase_add_test(tests, without_drain_time_nothing_is_waited_for);
+	   tcase_add_test(tests, a_second_term_stops_at_once);
+	   tcase_add_loop_test(tests, int_and_quit_stop_at_once_and_kill_the_slow, 0,
+		   sizeof(at_once) / sizeof(at_once[0]));
+	   tcase_add_test(tests, stopping_before_serving_is_at_once);
+	   tcase_add_test(tests, a_failed_start_keeps_its_exit_status);
+	   tcase_add_test(tests, ttin_and_ttou_stay_within_bounds);
+	   tcase_add_test(tests, usr2_changes_nothing);
+	   tcase_add_test(tests, usr1_sends_the_log_on);
+	   tcase_add_test(tests, a_drain_does_not_heal_what_it_shut_itself);)
