@@ -89,7 +89,7 @@ struct config {
 	size_t listener_count;
 
 	char *path;                     /* of the main file, absolute */
-	struct config_private *private; /* origins, file names, libconfig's tree */
+	struct config_private *private; /* origins, file names */
 };
 
 /* What was found wrong: all of it in one run, at most 20, each a complete line
@@ -121,12 +121,19 @@ void findings_print(const struct findings *findings, FILE *stream);
 
 /** Read a file with its includes and validate it against the rows and against itself
  * (contradictions, duplicates, overlaps). Pure of the world: nothing is bound, looked up or
- * changed. Refuses a file, include or parent directory that others may write (owner root or us).
- *  @param path     main file
- *  @param findings added to
- *  @return 0 and *config, to be freed with config_free; -EINVAL when there are errors */
+ * changed. A file is refused, unread, when somebody other than root or the user we run as may
+ * write it, own it or put another one in its place (common/config_trust.h).
+ *
+ * `@include` takes a pattern of glob(7); what matches is read in the order of the names, relative
+ * to the file in which it stands. At the top level every included file is a configuration of its
+ * own right: `listeners` of all files are put together, any other setting is given once in all of
+ * them. Inside brackets the file stands for its text.
+ *  @param path     main file; messages name it as given here
+ *  @param findings added to, sorted by line
+ *  @return 0 and *config, to be freed with config_free, perhaps with warnings; -EINVAL when there
+ *          are errors; -ENOMEM */
 int config_load(const char *path, struct config **config, struct findings *findings) MUST_CHECK;
-/** The same from text that config_dump wrote (a sealed memfd in a child). */
+/** The same from text that config_dump wrote (a sealed memfd in a child); it includes nothing. */
 int config_load_text(const char *text, const char *path, struct config **config,
 	struct findings *findings) MUST_CHECK;
 void config_free(struct config **config);

@@ -297,7 +297,7 @@ parse_merge(struct parse *parse, struct node *tree, struct node *part)
 				child->children[k] = NULL;
 				result = node_add(first, element);
 			}
-		} else {
+		} else if (first->kind != NODE_BROKEN && child->kind != NODE_BROKEN) {
 			findings_add(parse->source->findings, FINDING_FILE, &child->origin,
 				"%s: given twice; the first one is at %s:%d; hint: remove one of "
 				"them",

@@ -239,6 +239,16 @@ START_TEST(a_mistake_in_an_include_is_told_with_its_own_place)
 }
 END_TEST
 
+START_TEST(an_open_bracket_is_one_mistake_whatever_other_files_hold)
+{
+	(void)scratch_write("b.conf", SMALL);
+	ck_assert_int_eq(
+		load(scratch_write("a.conf", "@include \"b.conf\"\nlisteners = (\n")), -EINVAL);
+	ck_assert_uint_eq(findings.errors, 1);
+	ck_assert_said("/a.conf:3: error: end of file inside the '(' opened at line 2");
+}
+END_TEST
+
 START_TEST(an_include_that_others_may_change_is_refused)
 {
 	const char *path = scratch_write("a.conf", "@include \"b.conf\"\n" SMALL);
@@ -343,6 +353,7 @@ UNIT_TESTS(
 	tcase_add_test(tests, a_folder_may_have_any_name);
 	tcase_add_test(tests, an_include_inside_a_group_stands_for_its_settings);
 	tcase_add_test(tests, a_mistake_in_an_include_is_told_with_its_own_place);
+	tcase_add_test(tests, an_open_bracket_is_one_mistake_whatever_other_files_hold);
 	tcase_add_test(tests, an_include_that_others_may_change_is_refused);
 	tcase_add_test(tests, a_file_that_others_may_change_is_refused);
 	tcase_add_test(tests, what_is_no_file_is_refused);
