@@ -34,7 +34,7 @@ static inline void PRINTF_LIKE(1, 2) scratch_run(const char *format, ...)
 static inline void
 scratch_remove(void)
 {
-	scratch_run("rm -rf %s", scratch_directory);
+	scratch_run("chmod -R u+rwx %s && rm -rf %s", scratch_directory, scratch_directory);
 }
 
 /* The path of a name in it; good until the sixteenth call from now. */

@@ -92,10 +92,10 @@ START_TEST(what_somebody_else_owns_is_refused)
 {
 	const char *path = scratch_write("f", "x");
 
-	if (geteuid() != 0) {
-		return; /* only root can give something away */
+	/* only root can give something away, and in a user namespace only to whom it maps */
+	if (chown(path, SOMEBODY, 0) < 0 && (errno == EPERM || errno == EINVAL)) {
+		return;
 	}
-	ck_assert_int_eq(chown(path, SOMEBODY, 0), 0);
 	ck_assert_int_eq(try_open(path), -EPERM);
 	ck_assert_ptr_nonnull(strstr(why.text, "is owned by uid 12345"));
 
