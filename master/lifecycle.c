@@ -30,8 +30,11 @@
 static void
 lifecycle_on_watch(struct ev_loop *loop, struct loop_timer *timer)
 {
+	struct master *master = container_of(timer, struct lifecycle, watch)->master;
+
 	(void)loop;
-	listeners_watch(container_of(timer, struct lifecycle, watch)->master);
+	listeners_watch(master);
+	queue_watch_look(master, clock_monotonic_ms());
 }
 
 static void
@@ -43,6 +46,7 @@ lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 	if (master->state == MASTER_SERVING) {
 		listeners_heal(master); /* later on we shut them ourselves */
 	}
+	queue_watch_second(master);
 	notify_retry(&master->notify);
 	stat_set(
 		&master->board.writable->stats[STAT_MASTER_log_lines_dropped], log_dropped_lines());
@@ -246,6 +250,7 @@ lifecycle_start(struct lifecycle *lifecycle, struct master *master)
 	lifecycle->master = master;
 	lifecycle->exit_status = EXIT_SUCCESS;
 	master->lifecycle = lifecycle;
+	master->queue_watch = &lifecycle->queue_watch;
 	loop_timer_init(&lifecycle->watch, lifecycle_on_watch);
 	loop_timer_init(&lifecycle->second, lifecycle_on_second);
 	loop_timer_init(&lifecycle->watchdog, lifecycle_on_watchdog);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "common/loop.h"
+#include "master/queue_watch.h"
 #include "master/signals.h"
 
 struct master;
@@ -17,6 +18,7 @@ struct lifecycle {
 	struct loop_timer watchdog; /* as often as the service manager wants a sign of life */
 	struct loop_timer stop;     /* while stopping: queues run empty, then patience runs out */
 	int64_t drain_began_ms;     /* monotonic */
+	struct queue_watch queue_watch;
 	int exit_status;
 };
 

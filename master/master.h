@@ -19,6 +19,7 @@ struct config;
 struct fleet;
 struct lifecycle;
 struct listeners;
+struct queue_watch;
 struct reload;
 
 enum master_state {
@@ -50,6 +51,7 @@ struct master {
 	struct notify notify;
 	struct pidfile pidfile;
 	struct lifecycle *lifecycle; /* timers and signals */
+	struct queue_watch *queue_watch;
 	struct reload *reload;
 };
 
