@@ -12,24 +12,23 @@ static const int64_t syn_retries_ms[] = {
 	1000, 2000, 3100, 4100, 5100, 7100, 11200, 19400, 36000, 69000};
 
 uint64_t
-diagnosis_clients(uint64_t segments, int64_t duration_ms)
+diagnosis_clients(uint64_t segments, uint64_t busiest_second, int64_t duration_ms)
 {
-	double each = 1.0;
-	double clients;
+	uint64_t sends_most = 1;
+	uint64_t clients;
 
 	for (size_t i = 0; i < ARRAY_LEN(syn_retries_ms); i++) {
-		if (syn_retries_ms[i] < duration_ms) {
-			each += (double)(duration_ms - syn_retries_ms[i]) / (double)duration_ms;
-		}
+		sends_most += syn_retries_ms[i] <= duration_ms;
 	}
-	clients = (double)segments / each;
-	return segments > 0 && clients < 1.0 ? 1 : (uint64_t)(clients + 0.5);
+	clients = (segments + sends_most - 1) / sends_most;
+	return busiest_second > clients ? busiest_second : clients;
 }
 
 static void
 say_what(const struct overflow_evidence *evidence, struct text *sentence)
 {
-	uint64_t clients = diagnosis_clients(evidence->dropped_segments, evidence->duration_ms);
+	uint64_t clients = diagnosis_clients(
+		evidence->dropped_segments, evidence->busiest_second, evidence->duration_ms);
 
 	text_add(sentence, "listener %s: accept queue full %s ", evidence->listener,
 		evidence->is_over ? "for" : "since");
@@ -42,7 +41,8 @@ say_what(const struct overflow_evidence *evidence, struct text *sentence)
 	}
 	text_add(sentence, "): %" PRIu64 " segments dropped", evidence->dropped_segments);
 	if (clients > 0) {
-		text_add(sentence, ", about %" PRIu64 " clients delayed by 1 s or more", clients);
+		text_add(
+			sentence, ", at least %" PRIu64 " clients delayed by 1 s or more", clients);
 	}
 }
 

@@ -20,7 +20,8 @@ struct overflow_evidence {
 	uint64_t asked;
 	uint64_t somaxconn; /* 0: not known */
 	uint64_t dropped_segments;
-	uint64_t accepted; /* meanwhile, by all workers */
+	uint64_t busiest_second; /* most segments dropped within one second */
+	uint64_t accepted;       /* meanwhile, by all workers */
 
 	unsigned serving; /* workers */
 	unsigned paused_limit;
@@ -38,5 +39,6 @@ struct overflow_evidence {
 /** Append the sentence. */
 void diagnosis_of_overflow(const struct overflow_evidence *evidence, struct text *sentence);
 
-/** How many clients these segments probably came from, when they arrived evenly over the time. */
-uint64_t diagnosis_clients(uint64_t segments, int64_t duration_ms);
+/** How many clients these segments came from, at least: a waiting client sends about once a second
+ * at first, and no client sends more often than one that came at the very beginning. */
+uint64_t diagnosis_clients(uint64_t segments, uint64_t busiest_second, int64_t duration_ms);

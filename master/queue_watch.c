@@ -90,6 +90,7 @@ episode_say(struct master *master, int listener, int64_t now_ms, bool is_over)
 		.asked = stat_get(&head->queue[STAT_QUEUE_asked]),
 		.dropped_segments = stat_get(&head->queue[STAT_QUEUE_dropped_segments]) -
 				    episode->dropped_before,
+		.busiest_second = episode->busiest_second,
 		.accepted = accepted_by_all(master, listener) - episode->accepted_before,
 		.max_connections = (uint64_t)master->config->max_connections,
 		.stuck_worker = -1,
@@ -128,8 +129,24 @@ episode_begin(struct master *master, int listener, int64_t now_ms, uint64_t drop
 		.began_ms = now_ms - 100, /* somewhere since the last look */
 		.last_bad_ms = now_ms,
 		.dropped_before = dropped_before,
+		.second_began_ms = now_ms - 100,
+		.dropped_at_second = dropped_before,
 		.accepted_before = accepted_by_all(master, listener),
 	};
+}
+
+static void
+episode_count(struct queue_episode *episode, uint64_t dropped, int64_t now_ms)
+{
+	uint64_t in_second = dropped - episode->dropped_at_second;
+
+	if (now_ms - episode->second_began_ms >= 1000) {
+		episode->second_began_ms = now_ms;
+		episode->dropped_at_second = dropped;
+	}
+	if (in_second > episode->busiest_second) {
+		episode->busiest_second = in_second;
+	}
 }
 
 /* Its end is said when its beginning was, or when it was too short for that. */
@@ -173,6 +190,7 @@ look_at_listener(struct master *master, int listener, bool kernel_saw_overflow, 
 	}
 	watch->dropped_seen[listener] = dropped;
 	if (episode->is_on) {
+		episode_count(episode, dropped, now_ms);
 		episode_tend(master, listener, now_ms);
 	}
 }

@@ -17,6 +17,9 @@ struct queue_episode {
 	int64_t last_bad_ms;
 	uint64_t dropped_before;
 	uint64_t accepted_before;
+	int64_t second_began_ms; /* the second that is being counted */
+	uint64_t dropped_at_second;
+	uint64_t busiest_second;
 };
 
 #define QUEUE_WATCH_SECONDS 60
