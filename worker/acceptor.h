@@ -31,6 +31,7 @@ struct acceptor {
 	uint32_t queue_limit;
 	int64_t last_accept_ms;
 	int64_t waiting_since_ms; /* paused for balance while clients wait; 0: none seen */
+	int64_t greedy_until_ms;  /* balance does not count: the others do not take their share */
 	int64_t retry_ms;         /* not before, after an accept that failed */
 };
 

@@ -1,9 +1,10 @@
-/* Measured with 8 workers: margin, batch and depth keep the fullest worker within 1.07 of the
- * emptiest, while a rule without the depth let a burst overflow a queue of 4096. */
+/* Measured with 16 workers on 2 cores, 4000 connects at once: the fullest worker has 1.05 of the
+ * emptiest. A wider margin lets a worker that gets no CPU time fall behind, a narrower one makes
+ * more pauses than clients. A rule that knows no depth lets a burst overflow a queue of 4096. */
 #include "worker/fairness.h"
 
-#define MARGIN_MIN      8
-#define MARGIN_FRACTION 32
+#define MARGIN_MIN      5
+#define MARGIN_FRACTION 64
 #define DEEP_FRACTION   16
 
 unsigned

@@ -13,7 +13,7 @@
 unsigned fairness_more(uint32_t depth);
 
 /** The most connections that one worker may hold before it leaves the queue to others: the mean
- *  and a margin of 8 or 1/32 of it.
+ *  and a margin of 5 or 1/64 of it.
  *  @param open     connections of all workers that can take clients, ours included
  *  @param workers  how many these are; 0: nobody else, no ceiling */
 uint64_t fairness_ceiling(uint64_t open, unsigned workers);

@@ -1,5 +1,8 @@
 /* Leaving to others is cheap, starving a queue is not: each reason is looked at again every 10 ms
- * while one lasts, and a pause for balance ends when a client has waited for 50 ms. */
+ * while one lasts. While clients wait and only balance holds us back it is every 3 ms (measured,
+ * 4000 connects at once, 16 workers: with 10 ms they take twice as long, with 1 ms the workers wake
+ * up for one client at a time and use twice the CPU), and no client waits over 50 ms for its sake.
+ */
 #include "worker/pause.h"
 
 #include <fcntl.h>
@@ -17,7 +20,10 @@
 #include "worker/settings.h"
 
 #define RETRY_MS        100
-#define PATIENCE_MS     50 /* no client waits longer for the sake of balance */
+#define TICK_MS         10
+#define TICK_WAITING_MS 3
+#define PATIENCE_MS     50
+#define GREED_MS        500
 #define LOG_INTERVAL_MS 10000
 
 static const struct {
@@ -84,6 +90,7 @@ pause_begin(struct acceptor *acceptor, enum board_pause reason)
 	}
 	if (was_listening) {
 		service->paused_acceptors++;
+		service->next_tick_ms = service->now_ms + TICK_WAITING_MS;
 		acceptor->waiting_since_ms = 0;
 		ev_io_stop(service->loop, &acceptor->watcher);
 		exclusive_leave(&acceptor->exclusive);
@@ -123,11 +130,14 @@ bool
 pause_is_ahead(const struct acceptor *acceptor, uint64_t own, uint64_t open, unsigned workers)
 {
 	return own > fairness_ceiling(open, workers) &&
+	       acceptor->service->now_ms >= acceptor->greedy_until_ms &&
 	       !fairness_is_deep(acceptor_depth(acceptor), acceptor->queue_limit);
 }
 
 /* --- whether a reason has gone --- */
 
+/* Whoever should take these clients does not: it hangs, or gets no CPU time. So take them all, and
+ * those that follow. */
 static bool
 patience_is_over(struct acceptor *acceptor)
 {
@@ -140,7 +150,11 @@ patience_is_over(struct acceptor *acceptor)
 	if (acceptor->waiting_since_ms == 0) {
 		acceptor->waiting_since_ms = now_ms;
 	}
-	return now_ms - acceptor->waiting_since_ms >= PATIENCE_MS;
+	if (now_ms - acceptor->waiting_since_ms < PATIENCE_MS) {
+		return false;
+	}
+	acceptor->greedy_until_ms = now_ms + GREED_MS;
+	return true;
 }
 
 static bool
@@ -252,15 +266,27 @@ review_one(struct acceptor *acceptor)
 	}
 }
 
-void
+static bool
+balance_keeps_clients_waiting(const struct acceptor *acceptor)
+{
+	return acceptor->pause == BOARD_PAUSE_BALANCE && acceptor->waiting_since_ms != 0;
+}
+
+int64_t
 pause_review(struct service *service)
 {
+	int64_t again_ms = TICK_MS;
+
 	for (struct acceptor *acceptor = service->acceptors; acceptor != NULL;
 		acceptor = acceptor->next) {
 		if (acceptor->pause != 0) {
 			review_one(acceptor);
 		}
+		if (balance_keeps_clients_waiting(acceptor)) {
+			again_ms = TICK_WAITING_MS;
+		}
 	}
 	service->closed_at_review = service->closed;
 	show_pauses(service);
+	return again_ms;
 }

@@ -22,7 +22,8 @@ void pause_after_failure(struct acceptor *acceptor, enum board_pause reason);
  *  @param open     connections of the workers that can take clients
  *  @param workers  how many these are */
 bool pause_is_ahead(const struct acceptor *acceptor, uint64_t own, uint64_t open, unsigned workers);
-/** See which reasons have gone, and accept again where none is left. */
-void pause_review(struct service *service);
+/** See which reasons have gone, and accept again where none is left.
+ *  @return in how many milliseconds to look again */
+int64_t pause_review(struct service *service);
 /** Take the acceptor out of the books of pauses, before it is closed. */
 void pause_forget(struct acceptor *acceptor);

@@ -101,8 +101,7 @@ service_end_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
 	(void)events;
 	(void)deadlines_expire(&service->deadlines, service->now_ms, EXPIRE_MAX);
 	if (pauses_are_due(service)) {
-		pause_review(service);
-		service->next_tick_ms = service->now_ms + SERVICE_TICK_MS;
+		service->next_tick_ms = service->now_ms + pause_review(service);
 	}
 	if (service->now_ms >= service->next_guard_ms - GUARD_EARLY_MS) {
 		service_guard(service);

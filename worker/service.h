@@ -19,7 +19,6 @@ struct fault;
 
 #define SERVICE_SCRATCH_BYTES 65536
 #define SERVICE_GUARD_MS      100 /* a turn at least this often */
-#define SERVICE_TICK_MS       10  /* the same while an acceptor pauses */
 
 struct service {
 	struct ev_loop *loop;
