@@ -80,7 +80,11 @@ pidfile_check_directory(const char *path, bool makes, struct fault *why)
 	directory = dirname(copy);
 	status = stat(directory, &found) == 0 ? 0 : -errno;
 	if (status == -ENOENT && makes) {
-		status = mkdir(directory, 0755) == 0 && stat(directory, &found) == 0 ? 0 : -errno;
+		/* Whatever the umask is: others may read who runs. */
+		status = mkdir(directory, 0755) == 0 && chmod(directory, 0755) == 0 &&
+					 stat(directory, &found) == 0
+				 ? 0
+				 : -errno;
 	}
 	if (status == 0) {
 		status = pidfile_check_trust(path, directory, &found, why);
@@ -168,8 +172,10 @@ pidfile_open_file(const char *path, int creates, bool *was_created, struct fault
 	int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
 	int fd = open(path, flags | creates, PIDFILE_MODE);
 
-	*was_created = fd >= 0;
-	if (fd < 0 && errno == EEXIST) {
+	*was_created = fd >= 0 && creates != 0;
+	if (*was_created) {
+		(void)fchmod(fd, PIDFILE_MODE); /* whatever the umask is */
+	} else if (fd < 0 && errno == EEXIST) {
 		fd = open(path, flags);
 	}
 	if (fd >= 0) {

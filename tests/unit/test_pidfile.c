@@ -75,6 +75,25 @@ START_TEST(our_number_is_written_and_removed)
 }
 END_TEST
 
+START_TEST(everybody_may_read_who_runs)
+{
+	struct pidfile pidfile;
+	struct fault why;
+	struct stat found;
+	char deep[96];
+
+	(void)umask(077);
+	(void)snprintf(deep, sizeof(deep), "%s/run/pid", directory);
+	ck_assert_int_eq(pidfile_open(&pidfile, deep, &why), 0);
+	ck_assert_int_eq(stat(deep, &found), 0);
+	ck_assert_int_eq(found.st_mode & 07777, 0644);
+	pidfile_remove(&pidfile);
+	(void)snprintf(deep, sizeof(deep), "%s/run", directory);
+	ck_assert_int_eq(stat(deep, &found), 0);
+	ck_assert_int_eq(found.st_mode & 07777, 0755);
+}
+END_TEST
+
 START_TEST(no_path_means_no_file)
 {
 	struct pidfile pidfile;
@@ -280,6 +299,7 @@ END_TEST
 
 UNIT_TESTS("pidfile", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, our_number_is_written_and_removed);
+	   tcase_add_test(tests, everybody_may_read_who_runs);
 	   tcase_add_test(tests, no_path_means_no_file);
 	   tcase_add_test(tests, a_second_instance_is_told_who_runs);
 	   tcase_add_test(tests, a_stale_number_of_a_living_program_is_no_obstacle);
