@@ -64,8 +64,9 @@ lifecycle_say_ready(struct master *master)
 {
 	char status[STATUS_MAX];
 
-	(void)snprintf(status, sizeof(status), "Serving: %u workers, configuration %llu",
-		fleet_serving(master->fleet), (unsigned long long)master->generation);
+	(void)snprintf(status, sizeof(status), "Serving: %u workers, configuration %llu%s",
+		fleet_serving(master->fleet), (unsigned long long)master->generation,
+		master->reload->was_refused ? "; the last reload was refused, see the log" : "");
 	notify_ready(&master->notify, status);
 }
 

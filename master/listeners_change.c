@@ -56,6 +56,7 @@ change_open(struct listeners_change *change, const struct listener_config *liste
 	const struct address *address, struct listening_socket *socket, struct fault *why)
 {
 	struct net_options options;
+	struct net_queue queue;
 	struct fault cause;
 
 	*socket = (struct listening_socket){.fd = -1, .address = *address, .board_listener = -1};
@@ -64,6 +65,10 @@ change_open(struct listeners_change *change, const struct listener_config *liste
 		socket->was_inherited = socket->fd >= 0;
 	}
 	if (socket->was_inherited) {
+		/* What was dropped before our time is not ours to count. */
+		if (net_listener_sample(socket->fd, &queue) == 0) {
+			socket->dropped_before = queue.dropped_segments;
+		}
 		return 0;
 	}
 	listeners_net_options(listener, &options);

@@ -149,15 +149,6 @@ notify_stopping(struct notify *notify, const char *status)
 }
 
 void
-notify_status(struct notify *notify, const char *status)
-{
-	char text[NOTIFY_TEXT_MAX];
-
-	(void)snprintf(text, sizeof(text), "STATUS=%s", status);
-	(void)notify_send(notify, text);
-}
-
-void
 notify_alive(struct notify *notify)
 {
 	(void)notify_send(notify, "WATCHDOG=1");

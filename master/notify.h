@@ -28,14 +28,13 @@ struct notify {
 int notify_open(struct notify *notify, struct fault *why) MUST_CHECK;
 void notify_close(struct notify *notify);
 
-/** Steps of life. One that the manager's full socket does not take is sent again by notify_retry.
+/** Steps of life, with a sentence for `systemctl status`. One that the manager's full socket does
+ * not take is sent again by notify_retry.
  */
 void notify_ready(struct notify *notify, const char *status);
 /** @param monotonic_us  CLOCK_MONOTONIC when the reload began: Type=notify-reload asks for it */
 void notify_reloading(struct notify *notify, int64_t monotonic_us);
 void notify_stopping(struct notify *notify, const char *status);
-/** A sentence for `systemctl status`, printable, without line breaks; may get lost. */
-void notify_status(struct notify *notify, const char *status);
 /** The sign of life; to be sent each watchdog_ms. */
 void notify_alive(struct notify *notify);
 /** Once a second: send what the manager did not take. */

@@ -122,11 +122,15 @@ static void
 reload_on_settled(struct master *master, const char *failure)
 {
 	if (failure != NULL) {
-		master_event(master, LOG_LEVEL_ERROR, "reload: %s", failure);
+		master_event(master, LOG_LEVEL_ERROR,
+			"reload: configuration %llu is in force in the master, but not in all "
+			"workers: %s",
+			(unsigned long long)master->generation, failure);
+	} else {
+		master_event(master, LOG_LEVEL_NOTICE,
+			"reload: configuration %llu is in force in all %u workers",
+			(unsigned long long)master->generation, fleet_serving(master->fleet));
 	}
-	master_event(master, LOG_LEVEL_NOTICE,
-		"reload: configuration %llu is in force in all %u workers",
-		(unsigned long long)master->generation, fleet_serving(master->fleet));
 	reload_finish(master);
 }
 
@@ -156,10 +160,11 @@ reload_resize(struct master *master)
 void
 reload_request(struct master *master)
 {
+	struct reload *reload = master->reload;
 	struct findings *findings;
 
-	if (master->state != MASTER_SERVING || master->reload->is_running) {
-		master->reload->is_wanted = true;
+	if (master->state != MASTER_SERVING || reload->is_running) {
+		reload->is_wanted = true;
 		return;
 	}
 	findings = calloc(1, sizeof(*findings));
@@ -167,10 +172,11 @@ reload_request(struct master *master)
 		log_error("reload refused: out of memory; nothing changed");
 		return;
 	}
-	master->reload->is_running = true;
+	reload->is_running = true;
 	notify_reloading(&master->notify, clock_monotonic_us());
 	master_event(master, LOG_LEVEL_NOTICE, "reload: reading %s", master->config_path);
-	if (reload_try(master, findings)) {
+	reload->was_refused = !reload_try(master, findings);
+	if (!reload->was_refused) {
 		reload_say(master, findings);
 		stat_add(&master->board.writable->stats[STAT_MASTER_reloads], 1);
 		listeners_report(master);

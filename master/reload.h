@@ -10,6 +10,7 @@
 struct master;
 
 struct reload {
+	bool was_refused; /* the last one */
 	bool is_running;  /* the workers have not all taken the last one yet */
 	bool is_wanted;   /* asked for meanwhile: once more when they have */
 	unsigned workers; /* how many the last configuration asked for */

@@ -81,8 +81,6 @@ START_TEST(every_step_reaches_an_abstract_socket)
 	notify_reloading(&notify, 1234567);
 	ck_assert_str_eq(
 		manager_hears(manager), "RELOADING=1\nMONOTONIC_USEC=1234567\nSTATUS=Reloading");
-	notify_status(&notify, "3 workers");
-	ck_assert_str_eq(manager_hears(manager), "STATUS=3 workers");
 	notify_alive(&notify);
 	ck_assert_str_eq(manager_hears(manager), "WATCHDOG=1");
 	notify_stopping(&notify, "finishing");
