@@ -53,6 +53,7 @@ QUICK = Sizes(cpu_rounds=1, burst_rounds=1, hold=2000, pingpong_sessions=16,
 
 ACCEPTED_S = 20
 HOLD_PSS_BYTES_MAX = 300
+PINGPONG_PACE_MS = 2  # slow enough for the workers to take turns
 PINGPONG_RATIO_MAX = 1.15
 SHORT_RATIO_MAX = 1.25
 BURST_RATIO_MAX = 1.25
@@ -231,14 +232,14 @@ def pingpong(ours, yardstick, load, sizes):
     """CPU time of a round trip of 64 bytes on connections that stand."""
     rows = []
     operations = sizes.pingpong_sessions * sizes.pingpong_rounds
-    arguments = ["pingpong", "--wait", "-p", 2, "-c", sizes.pingpong_sessions, "-r",
-                 sizes.pingpong_rounds, "-s", 64]
+    arguments = ["pingpong", "--wait", "--pace", PINGPONG_PACE_MS, "-p", 2, "-c",
+                 sizes.pingpong_sessions, "-r", sizes.pingpong_rounds, "-s", 64]
     for workers in (2, 1):
         results = []
 
         def measure(contestant, workers=workers, results=results):
-            # Idle connections on one worker only would be served in larger batches, at less cost:
-            # the yardstick spreads them too, or the ratio would compare the spreads.
+            # The more connections a worker has, the larger are its batches and the less a round
+            # trip costs. So both spread them evenly, or the ratio would compare the spreads.
             with contestant.running(workers, spread_evenly=True):
                 contestant.expect_workers(workers)
                 cpu, result = cpu_per_operation_us(contestant, load, arguments, operations,

@@ -15,6 +15,8 @@
 #define PORTS_PER_SOURCE    14000
 #define PROCESSES_MAX       64
 #define SPARE_FD_COUNT      16
+#define PACE_MS_MAX         60000
+#define US_PER_MS           1000
 #define ROUND_BYTES_MAX     (UINT64_C(1) << 40)
 #define SESSIONS_MAX        UINT64_C(100000000)
 #define DEFAULT_SOURCE_IPV4 "127.0.1.1"
@@ -77,6 +79,7 @@ fail_usage(const char *what, const char *value)
 		"  -r, --rounds N             round trips of a session\n"
 		"  -s, --bytes N              bytes of a round trip (64; bulk 64 MiB)\n"
 		"      --connecting N         connects under way at the same time\n"
+		"      --pace MS              one connect each so many milliseconds\n"
 		"      --source ADDRESS       first source address (127.0.1.1; IPv6: the kernel\n"
 		"                             chooses; others want `ip -6 route add local`)\n"
 		"      --wait                 hold the sessions before their round trips\n"
@@ -99,6 +102,12 @@ read_count(const char *what, const char *text, uint64_t max)
 		fail_usage(what, text);
 	}
 	return value;
+}
+
+static int64_t
+read_pace_us(const char *text)
+{
+	return US_PER_MS * (int64_t)read_count("milliseconds", text, PACE_MS_MAX);
 }
 
 uint64_t
@@ -154,6 +163,7 @@ read_mode_arguments(struct load_plan *plan, const struct mode *mode, char **argu
 
 enum option_code {
 	OPTION_CONNECTING = 256,
+	OPTION_PACE,
 	OPTION_SOURCE,
 	OPTION_WAIT,
 	OPTION_HALF_CLOSE,
@@ -169,6 +179,7 @@ static const struct option options[] = {
 	{"rounds", required_argument, NULL, 'r'},
 	{"bytes", required_argument, NULL, 's'},
 	{"connecting", required_argument, NULL, OPTION_CONNECTING},
+	{"pace", required_argument, NULL, OPTION_PACE},
 	{"source", required_argument, NULL, OPTION_SOURCE},
 	{"wait", no_argument, NULL, OPTION_WAIT},
 	{"half-close", no_argument, NULL, OPTION_HALF_CLOSE},
@@ -201,6 +212,9 @@ apply_option(struct load_plan *plan, const struct mode *mode, int code)
 		break;
 	case OPTION_CONNECTING:
 		plan->connecting_max = read_count("--connecting", optarg, SESSIONS_MAX);
+		break;
+	case OPTION_PACE:
+		plan->pace_us = read_pace_us(optarg);
 		break;
 	case OPTION_SOURCE:
 		if (bench_address_parse_host(optarg, &plan->source) < 0) {
