@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -344,6 +346,14 @@ net_peer_look(int fd, struct net_peer *peer)
 					  : info.tcpi_last_data_recv;
 	}
 	return status;
+}
+
+int64_t
+net_unacknowledged_bytes(int fd)
+{
+	int bytes = 0;
+
+	return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 void

@@ -89,6 +89,9 @@ struct net_peer {
  *  @return 0 or negative errno (not TCP: -EOPNOTSUPP) */
 int net_peer_look(int fd, struct net_peer *peer) MUST_CHECK;
 
+/** Bytes in the socket's buffer that the client has not acknowledged (unix: not read) yet; 0 when
+ *  unknown. SIOCOUTQ, tcp(7) and unix(7). */
+int64_t net_unacknowledged_bytes(int fd);
 /** Make the close a reset: SO_LINGER{1,0}. */
 void net_reset_on_close(int fd);
 /** The pending error of a socket, positive errno, 0 if none. */

@@ -52,6 +52,7 @@ output_reserve(
 		return -ENOMEM;
 	}
 	grown->progress_ms = *output == NULL ? now_ms : (*output)->progress_ms;
+	grown->unacknowledged = *output == NULL ? 0 : (*output)->unacknowledged;
 	grown->begin = 0;
 	grown->end = pending;
 	grown->capacity = capacity;

@@ -8,7 +8,8 @@
 #include "common/defs.h"
 
 struct output {
-	int64_t progress_ms; /* when the socket last took some of it */
+	int64_t progress_ms;    /* when the socket last took some of it, or the client of that */
+	int64_t unacknowledged; /* bytes in the socket's buffer when last looked at */
 	size_t begin, end, capacity;
 	unsigned char bytes[];
 };

@@ -74,12 +74,27 @@ timeouts_on_quiet(struct deadline *deadline)
 	}
 }
 
+/* How long the client has taken nothing. The socket takes more only once a third of its buffer,
+ * which may be megabytes, is free again (sk_stream_is_writeable); what a slow reader acknowledges
+ * until then is progress too. */
+static int64_t
+writing_stalled_ms(struct conn *conn)
+{
+	int64_t unacknowledged = net_unacknowledged_bytes(conn_fd(conn));
+
+	if (unacknowledged < conn->pending->unacknowledged) {
+		conn->pending->progress_ms = conn_now_ms(conn);
+	}
+	conn->pending->unacknowledged = unacknowledged;
+	return conn_now_ms(conn) - conn->pending->progress_ms;
+}
+
 static void
 timeouts_on_stalled(struct deadline *deadline)
 {
 	struct conn *conn = activity_owner(deadline);
 	const struct timeouts *timeouts = &conn->settings->timeouts;
-	int64_t stalled_ms = conn_now_ms(conn) - conn->pending->progress_ms;
+	int64_t stalled_ms = writing_stalled_ms(conn);
 	struct net_peer peer;
 
 	if (timeouts->write_timeout_ms > 0 && stalled_ms >= timeouts->write_timeout_ms) {
@@ -109,13 +124,13 @@ timeouts_on_lifetime(struct deadline *deadline)
 static int64_t
 writing_step_ms(int64_t write_timeout_ms, int64_t dead_after_ms)
 {
-	int64_t step_ms = dead_after_ms / 6, steps;
+	int64_t step_ms = (write_timeout_ms + 3) / 4, steps;
 
-	if (dead_after_ms == 0) {
-		return write_timeout_ms > 0 ? write_timeout_ms : DEADLINE_NEVER;
-	}
 	if (write_timeout_ms == 0) {
-		return step_ms;
+		return dead_after_ms > 0 ? dead_after_ms / 6 : DEADLINE_NEVER;
+	}
+	if (dead_after_ms > 0 && dead_after_ms / 6 < step_ms) {
+		step_ms = dead_after_ms / 6;
 	}
 	steps = (write_timeout_ms + step_ms - 1) / step_ms;
 	return (write_timeout_ms + steps - 1) / steps;
@@ -199,6 +214,7 @@ timeouts_on_activity(struct conn *conn)
 void
 timeouts_on_writing(struct conn *conn)
 {
+	conn->pending->unacknowledged = net_unacknowledged_bytes(conn_fd(conn));
 	activity_set(conn, conn->settings->timeouts.writing);
 }
 
