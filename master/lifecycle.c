@@ -83,7 +83,10 @@ lifecycle_drained_ms(const struct lifecycle *lifecycle)
 	return clock_monotonic_ms() - lifecycle->drain_began_ms;
 }
 
-/* The queues are empty, or it makes no sense to wait for that any longer. */
+/* The queues are empty, or it makes no sense to wait for that any longer. The workers close their
+ * listening sockets when they are told to drain; with ours closed too, clients are refused at once
+ * instead of waiting for an answer, and another server can have the port while connections finish.
+ */
 static void
 lifecycle_drain_workers(struct lifecycle *lifecycle)
 {
@@ -92,6 +95,7 @@ lifecycle_drain_workers(struct lifecycle *lifecycle)
 
 	loop_timer_stop(master->loop, &lifecycle->stop);
 	fleet_drain(master->fleet, left > 0 ? left : 0, lifecycle_on_gone);
+	listeners_close_all(master->listeners);
 }
 
 static void
