@@ -1,9 +1,113 @@
-"""What every system test gets."""
+"""What every system test gets: a network namespace, a directory, a server in it, a time limit, and
+the checks at its end (harness/acceptd.py)."""
 import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
 
 import pytest
+
+from harness import processes, waiting
+from harness.acceptd import Acceptd
+from harness.namespace import NetworkNamespace
+
+TEST_LIMIT = 90.0  # seconds, before scaling
+SERVERS = pytest.StashKey()
+
+
+def pytest_configure():
+    version = subprocess.run([binary(), "-V"], capture_output=True, text=True, check=False).stdout
+    if re.search(r"sanitizer=(?!no\b)", version):
+        waiting.set_sanitized()
+
+
+def binary():
+    return os.path.join(os.environ["ACCEPTD_BUILD"], "acceptd")
 
 
 @pytest.fixture(scope="session")
 def acceptd_binary():
-    return os.path.join(os.environ["ACCEPTD_BUILD"], "acceptd")
+    return binary()
+
+
+@pytest.fixture(autouse=True)
+def namespace():
+    try:
+        inside = NetworkNamespace()
+        inside.__enter__()
+    except PermissionError as error:
+        pytest.skip(f"a network namespace of its own is not permitted here: {error}")
+    yield inside
+    inside.__exit__()
+
+
+@pytest.fixture
+def directory():
+    """Readable by the workers' user, gone after the test."""
+    path = tempfile.mkdtemp(prefix="acceptd-test-")
+    os.chmod(path, 0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def make_server(request, namespace, directory):
+    """make_server() gives one more server, in a directory of its own."""
+    servers = request.node.stash.setdefault(SERVERS, [])
+
+    def make(**arguments):
+        own = os.path.join(directory, f"server{len(servers)}")
+        os.mkdir(own, 0o755)
+        servers.append(Acceptd(binary(), own, **arguments))
+        return servers[-1]
+    yield make
+    for server in servers:
+        server.destroy()
+    for pid in stragglers(namespace):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def server(make_server):
+    return make_server()
+
+
+def stragglers(namespace):
+    return [pid for pid in processes.in_network_namespace(namespace.inode)
+            if pid != os.getpid() and processes.is_running(pid)]
+
+
+class TestTakesTooLong(Exception):
+    """Raised by the alarm clock inside the test."""
+
+
+def too_long(*_):
+    raise TestTakesTooLong(f"more than {waiting.seconds(TEST_LIMIT):g} s")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """The test, and then the checks that end every test, as part of it."""
+    names = pyfuncitem._fixtureinfo.argnames
+    signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, waiting.seconds(TEST_LIMIT))
+    try:
+        pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+        for server in pyfuncitem.stash.get(SERVERS, []):
+            server.finish()
+        waiting.wait_for("every process of the test gone",
+                         lambda: not stragglers(pyfuncitem.funcargs["namespace"]))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return True
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A failed test shows the whole log of its servers."""
+    report = (yield).get_result()
+    if report.failed:
+        for number, server in enumerate(item.stash.get(SERVERS, [])):
+            report.sections.append((f"log of server {number}", server.log()[-20000:]))

@@ -1,0 +1,166 @@
+"""Clients of the server under test. What they see is the oracle."""
+import os
+import socket
+import struct
+import threading
+import time
+
+from .waiting import seconds
+
+ECHO = ("127.0.0.1", 7000)
+FAULT = ("127.0.0.1", 7001)  # config.FAULT
+
+
+def connect(address=ECHO, limit=5.0):
+    """A connected socket with a time limit on every operation. A path means a unix socket."""
+    if isinstance(address, str):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(seconds(limit))
+        sock.connect(address)
+        return sock
+    return socket.create_connection(address, timeout=seconds(limit))
+
+
+def receive(sock, size):
+    """Exactly so many bytes; EOFError when the server ends before."""
+    parts = []
+    while size > 0:
+        part = sock.recv(min(size, 1 << 16))
+        if not part:
+            raise EOFError(f"end of file with {size} bytes missing")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def receive_all(sock):
+    """Everything until the end of file."""
+    parts = []
+    while part := sock.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def ask(sock, data=b"hello\n"):
+    """Send, and wait for as many bytes."""
+    sock.sendall(data)
+    return receive(sock, len(data))
+
+
+def echoes(address=ECHO, data=b"hello\n", limit=5.0):
+    """One whole life of a connection; true when the bytes came back."""
+    with connect(address, limit) as sock:
+        return ask(sock, data) == data
+
+
+def refuses(address=ECHO):
+    """True when nobody listens there; a SYN without an answer is no refusal."""
+    try:
+        connect(address, 0.5).close()
+    except (ConnectionRefusedError, FileNotFoundError):
+        return True
+    except TimeoutError:
+        pass
+    return False
+
+
+def reset(sock):
+    """Close with RST instead of FIN."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def is_ended(sock):
+    """True when the server has closed or reset; waits for nothing."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        sock.settimeout(seconds(5.0))
+
+
+def pattern(size, seed=0):
+    """Bytes in which a lost, doubled or moved part shows."""
+    return b"".join(struct.pack("<IQ", seed, i) for i in range(size // 12 + 1))[:size]
+
+
+class Load:
+    """Threads that connect, echo and close until told to end. Everything that did not go as it
+    should is in `failures`; `completed` counts the rest and `slowest` is in seconds."""
+
+    def __init__(self, address=ECHO, threads=4, size=512, pause=0.002):
+        self.address, self.size, self.pause = address, size, pause
+        self.completed, self.slowest, self.failures = 0, 0.0, []
+        self._end = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, args=(i,), daemon=True)
+                         for i in range(threads)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        for thread in self._threads:
+            thread.join(seconds(30))
+            assert not thread.is_alive(), "a client of the load never came back"
+
+    def _run(self, seed):
+        data = pattern(self.size, seed)
+        while not self._end.wait(self.pause):
+            began = time.monotonic()
+            step = "connect"
+            try:
+                with connect(self.address, 10.0) as sock:
+                    step = "echo"
+                    if ask(sock, data) != data:
+                        raise AssertionError("other bytes came back")
+            except (OSError, EOFError, AssertionError) as error:
+                with self._lock:
+                    self.failures.append(f"{step}: {type(error).__name__}: {error}")
+                continue
+            with self._lock:
+                self.completed += 1
+                self.slowest = max(self.slowest, time.monotonic() - began)
+
+
+class Held:
+    """Connections that stay open and prove at any time that they live."""
+
+    def __init__(self, count, address=ECHO):
+        self.socks = [connect(address) for _ in range(count)]
+        self.prove_all()
+
+    def prove_all(self):
+        """Every connection echoes."""
+        for number, sock in enumerate(self.socks):
+            data = pattern(64, number)
+            assert ask(sock, data) == data
+
+    def living(self):
+        return [sock for sock in self.socks if not is_ended(sock)]
+
+    def lost(self):
+        return len(self.socks) - len(self.living())
+
+    def close(self):
+        for sock in self.socks:
+            sock.close()
+
+
+def tcp_states(port=7000):
+    """States of the server's sockets, from /proc/self/net/tcp: {"01": 3, "0A": 1}."""
+    states = {}
+    for name in ("tcp", "tcp6"):
+        with open(f"/proc/{os.getpid()}/net/{name}", encoding="ascii") as file:
+            for line in file.readlines()[1:]:
+                fields = line.split()
+                if int(fields[1].rsplit(":", 1)[1], 16) == port:
+                    states[fields[3]] = states.get(fields[3], 0) + 1
+    return states

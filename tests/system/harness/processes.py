@@ -1,0 +1,95 @@
+"""What /proc says about processes."""
+import os
+import re
+
+
+def alive():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _read(pid, name):
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _stat(pid):
+    """Fields of /proc/PID/stat after the name, which may itself hold blanks and parentheses."""
+    return _read(pid, "stat").rpartition(")")[2].split()
+
+
+def parent(pid):
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
+
+
+def state(pid):
+    """R, S, T, Z …, or None when the process is gone."""
+    fields = _stat(pid)
+    return fields[0] if fields else None
+
+
+def is_running(pid):
+    return state(pid) not in (None, "Z", "X")
+
+
+def cpu_seconds(pid):
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def start_ticks(pid):
+    """When it started: with the pid, the name of a process that is never given to another."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
+
+
+def children(pid):
+    return sorted(p for p in alive() if parent(p) == pid)
+
+
+def title(pid):
+    return _read(pid, "cmdline").replace("\0", " ").strip()
+
+
+def status(pid, key):
+    """A line of /proc/PID/status, as status(pid, "CapEff")."""
+    match = re.search(rf"^{key}:[ \t]*(.*)$", _read(pid, "status"), re.MULTILINE)
+    return match.group(1) if match else None
+
+
+def descriptors(pid):
+    """{number: what it is}, as {3: "socket:[4711]"}."""
+    found = {}
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+            except OSError:
+                pass
+    except OSError:
+        pass
+    return found
+
+
+def descriptor_kinds(pid):
+    """{kind: how many}: sockets without their numbers, files by their names."""
+    kinds = {}
+    for target in descriptors(pid).values():
+        kind = re.sub(r"\[\d+\]|\(\d+\)| \(deleted\)", "", target)
+        kinds[kind] = kinds.get(kind, 0) + 1
+    return kinds
+
+
+def in_network_namespace(inode):
+    """Every process whose network namespace has this inode."""
+    found = []
+    for pid in alive():
+        try:
+            if os.stat(f"/proc/{pid}/ns/net").st_ino == inode:
+                found.append(pid)
+        except OSError:
+            pass
+    return found
