@@ -137,9 +137,9 @@ static void
 acceptor_turn_away(struct acceptor *acceptor, int fd, const union peer *peer)
 {
 	(void)peer;
+	ledger_turn_away(acceptor->settings, CLOSE_refused_limit);
 	net_reset_on_close(fd);
 	close(fd);
-	ledger_turn_away(acceptor->settings, CLOSE_refused_limit);
 }
 
 /* Accept up to `most` clients, each handled by `take`; a failure is dealt with.

@@ -22,10 +22,10 @@ struct census {
  *  @param board_listener  -1: no listener's claims are wanted */
 void admission_look(const struct service *service, int board_listener, struct census *census);
 
-/** Claim places for up to `wanted` clients before they are accepted. Each ends as an open
- * connection (ledger_open) or is given back. Our claim is visible to all before theirs are read, so
- * two workers can never both take the last place; both may give it back, therefore it is tried
- * anew.
+/** Claim places for up to `wanted` clients before they are accepted. A place is given back when its
+ *  connection has ended, or when no client came for it. Our claim is visible to all before theirs
+ *  are read, so two workers can never both take the last place; both may give it back, therefore it
+ *  is tried anew.
  *  @param census  filled in passing
  *  @return how many were granted; 0 at a limit */
 unsigned admission_claim(

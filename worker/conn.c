@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "common/net.h"
+#include "worker/admission.h"
 #include "worker/crash.h"
 #include "worker/ledger.h"
 #include "worker/output.h"
@@ -382,7 +383,8 @@ conn_open(struct settings *settings, int fd, const union peer *peer)
 }
 
 /* Dropping bytes that we owe and closing cleanly would tell the client that it got everything. A
- * dead one is reset too, or the kernel would go on trying to reach it. */
+ * dead one is reset too, or the kernel would go on trying to reach it. The books are right before
+ * the client can know; the place is free when the descriptor is. */
 void
 conn_close(struct conn *conn, enum close_reason reason)
 {
@@ -392,15 +394,16 @@ conn_close(struct conn *conn, enum close_reason reason)
 	if (settings->protocol->on_close != NULL) {
 		settings->protocol->on_close(conn, reason);
 	}
+	ledger_close(settings, reason);
 	ev_io_stop(service->loop, &conn->watcher);
 	if (conn->pending != NULL || reason == CLOSE_peer_unreachable) {
 		net_reset_on_close(conn_fd(conn));
 	}
 	close(conn_fd(conn));
+	admission_give_back(settings, 1);
 	timeouts_stop(conn);
 	conn_unlink(conn, service);
 	service->descriptors_used -= 1 + settings->protocol->descriptors;
-	ledger_close(settings, reason);
 	output_free(&conn->pending);
 	crash_release();
 	free(conn);

@@ -11,12 +11,6 @@ show_open(struct service *service)
 	stat_set(&service->slot->stats[STAT_WORKER_open], service->open);
 }
 
-static void
-subtract_one(board_cell *cell)
-{
-	stat_set(cell, stat_get(cell) - 1);
-}
-
 void
 ledger_open(const struct settings *settings)
 {
@@ -50,11 +44,10 @@ ledger_close(const struct settings *settings, enum close_reason reason)
 	service->closed++;
 	board_write_begin(service->slot);
 	count_closed(cells, reason);
-	subtract_one(&cells->stats[STAT_LISTENER_open]);
+	stat_set(
+		&cells->stats[STAT_LISTENER_open], stat_get(&cells->stats[STAT_LISTENER_open]) - 1);
 	show_open(service);
 	board_write_end(service->slot);
-	subtract_one(&cells->claims);
-	subtract_one(&service->slot->claims);
 }
 
 void

@@ -6,9 +6,9 @@
 
 struct settings;
 
-/** A client was accepted; its claim becomes an open connection. */
+/** A client was accepted. Its place (admission.h) stays claimed as long as it is open. */
 void ledger_open(const struct settings *settings);
-/** An open connection ended; its place is free. */
+/** An open connection ends. */
 void ledger_close(const struct settings *settings, enum close_reason reason);
 /** A client was accepted and ended at once, without a place. */
 void ledger_turn_away(const struct settings *settings, enum close_reason reason);

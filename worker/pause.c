@@ -241,10 +241,10 @@ shed_clients(struct acceptor *acceptor)
 		close(service->reserve_fd);
 		fd = net_accept(acceptor->exclusive.fd, &peer);
 		if (fd >= 0) {
-			net_reset_on_close(fd);
-			close(fd);
 			ledger_turn_away(acceptor->settings, CLOSE_shed);
 			stat_add(&service->slot->stats[STAT_WORKER_shed], 1);
+			net_reset_on_close(fd);
+			close(fd);
 		}
 		service->reserve_fd = eventfd(0, EFD_CLOEXEC);
 		if (fd < 0 || service->reserve_fd < 0) {
