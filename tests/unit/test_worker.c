@@ -593,6 +593,7 @@ START_TEST(a_crash_is_explained_on_the_board)
 }
 END_TEST
 
+#ifndef WITH_SANITIZER
 START_TEST(an_overflow_of_the_stack_is_explained_too)
 {
 	const struct board_crash *crash;
@@ -610,6 +611,7 @@ START_TEST(an_overflow_of_the_stack_is_explained_too)
 	close(client);
 }
 END_TEST
+#endif
 
 /* What the watchdog does to a worker that makes no progress. */
 START_TEST(a_hanging_worker_that_is_aborted_says_where_it_hung)
