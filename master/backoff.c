@@ -50,14 +50,13 @@ backoff_fail(struct backoff *backoff, int64_t now_ms, int64_t healthy_ms, uint32
 }
 
 bool
-backoff_should_tell(
-	struct backoff *backoff, int64_t now_ms, bool cost_connections, unsigned *untold)
+backoff_should_tell(struct backoff *backoff, int64_t now_ms, bool had_served, unsigned *untold)
 {
 	bool is_time = backoff->failures > BACKOFF_BURST &&
 		       now_ms - backoff->last_line_ms >= BACKOFF_LINE_MS;
 
 	if (backoff->failures != 1 && backoff->failures != BACKOFF_BURST && !is_time &&
-		!cost_connections) {
+		!had_served) {
 		return false;
 	}
 	*untold = backoff->untold - 1;

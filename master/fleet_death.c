@@ -145,22 +145,43 @@ fleet_death_find_remains(struct fleet_worker *worker, int status, struct remains
 	fleet_death_suspect_memory(worker->fleet, remains);
 }
 
+/* A recursion without end would fill the log with one frame: equal neighbours are one line. */
+static void
+fleet_death_log_frames(const struct remains *remains, uint32_t first, uint32_t last)
+{
+	const char *frame = remains->crash.frames[first];
+	char words[4 * sizeof(remains->crash.frames[0])], number[32];
+	struct text text;
+
+	text_init(&text, words, sizeof(words));
+	text_add_printable(&text, frame, strnlen(frame, sizeof(remains->crash.frames[0])));
+	text_init(&text, number, sizeof(number));
+	text_add(&text, "#%u", (unsigned)first);
+	if (last > first) {
+		text_add(&text, " to #%u", (unsigned)last);
+	}
+	log_error("worker %d (pid %d) stack %s %s", remains->obituary.slot,
+		(int)remains->obituary.pid, number, words);
+}
+
 static void
 fleet_death_log_stack(const struct remains *remains)
 {
-	char frame[4 * sizeof(remains->crash.frames[0])];
-	struct text text;
-	uint32_t i;
+	const struct board_crash *crash = &remains->crash;
+	uint32_t count =
+		crash->frame_count < BOARD_FRAMES_MAX ? crash->frame_count : BOARD_FRAMES_MAX;
+	uint32_t first, last;
 
-	if (atomic_load_explicit(&remains->crash.is_written, memory_order_relaxed) == 0) {
+	if (atomic_load_explicit(&crash->is_written, memory_order_relaxed) == 0) {
 		return;
 	}
-	for (i = 0; i < remains->crash.frame_count && i < BOARD_FRAMES_MAX; i++) {
-		text_init(&text, frame, sizeof(frame));
-		text_add_printable(&text, remains->crash.frames[i],
-			strnlen(remains->crash.frames[i], sizeof(remains->crash.frames[i])));
-		log_error("worker %d (pid %d) stack #%u %s", remains->obituary.slot,
-			(int)remains->obituary.pid, (unsigned)i, frame);
+	for (first = 0; first < count; first = last + 1) {
+		last = first;
+		while (last + 1 < count && strncmp(crash->frames[first], crash->frames[last + 1],
+						   sizeof(crash->frames[0])) == 0) {
+			last++;
+		}
+		fleet_death_log_frames(remains, first, last);
 	}
 }
 
@@ -224,7 +245,7 @@ fleet_death_tell_failure(struct fleet_worker *worker, struct remains *remains, i
 	stat_add(&fleet->master->board.writable->stats[STAT_MASTER_worker_crashes], 1);
 	remains->obituary.restart_in_ms = fleet_death_plan(fleet, backoff, healthy_ms);
 	remains->obituary.failures = backoff->failures;
-	if (backoff_should_tell(backoff, fleet_now(fleet), remains->obituary.lost_connections > 0,
+	if (backoff_should_tell(backoff, fleet_now(fleet), remains->obituary.was_ready,
 		    &remains->obituary.untold)) {
 		master_event(fleet->master, LOG_LEVEL_ERROR, "%s",
 			fleet_death_write(&remains->obituary, line));
@@ -285,24 +306,28 @@ fleet_death_unborn(struct fleet_worker *worker, int error, const char *attempt)
 {
 	struct fleet *fleet = worker->fleet;
 	struct backoff *backoff = &fleet_slot_of(worker)->backoff;
-	char limit[CGROUP_PATH_MAX + 64] = "", line[LINE_MAX_BYTES], wait[32];
+	char limit[CGROUP_PATH_MAX + 64] = "", line[LINE_MAX_BYTES];
 	struct text text;
 	unsigned untold;
-	int64_t delay_ms = backoff_fail(backoff, fleet_now(fleet), 0, fleet_dice());
+	int64_t now_ms = fleet_now(fleet);
+	int64_t delay_ms = backoff_fail(backoff, now_ms, 0, fleet_dice());
 
 	stat_add(&fleet->master->board.writable->stats[STAT_MASTER_fork_failures], 1);
-	text_init(&text, wait, sizeof(wait));
-	text_add_span_ms(&text, delay_ms);
 	text_init(&text, line, sizeof(line));
 	text_add(&text, "cannot start worker %d: %s: %s", worker->slot, attempt, strerror(error));
 	if (error == EAGAIN && cgroup_pids_full(&fleet->pids, limit, sizeof(limit))) {
 		text_add(&text, " (%s)", limit);
 	}
-	text_add(&text, "; %u of %u workers serve; trying again in %s", fleet_serving(fleet),
-		fleet->wanted, wait);
-	if (backoff_should_tell(backoff, fleet_now(fleet), false, &untold)) {
+	text_add(&text, "; %u of %u workers serve; trying again ", fleet_serving(fleet),
+		fleet->wanted);
+	text_add(&text, delay_ms > 0 ? "in " : "at once");
+	if (delay_ms > 0) {
+		text_add_span_ms(&text, delay_ms);
+	}
+	(void)backoff_fail(&worker->unborn, now_ms, 0, 0);
+	if (backoff_should_tell(&worker->unborn, now_ms, false, &untold)) {
 		if (untold > 0) {
-			text_add(&text, "; failure %u in a row", backoff->failures);
+			text_add(&text, "; failure %u in a row", worker->unborn.failures);
 		}
 		master_event(fleet->master, LOG_LEVEL_ERROR, "%s", line);
 	}

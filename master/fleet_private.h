@@ -38,6 +38,7 @@ struct fleet_worker {
 	char ending[FLEET_ENDING_MAX]; /* why the master ends it by force; "" : it does not */
 	char complaint[512];           /* why it refused, in its own words */
 	struct log_limit spared;       /* lines about a worker that the watchdog spares */
+	struct backoff unborn; /* starts that failed since the last birth, for their lines */
 };
 
 struct fleet {

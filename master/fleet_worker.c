@@ -72,6 +72,7 @@ fleet_give_birth(struct fleet_worker *worker)
 		fleet_death_unborn(worker, -pid, attempt);
 		return;
 	}
+	worker->unborn = (struct backoff){0};
 	slot_begin(&fleet->slots, worker->slot, (pid_t)pid, clock_monotonic_ms());
 	watchdog_begin(&fleet_slot_of(worker)->watchdog,
 		atomic_load_explicit(&board->slots[worker->slot].progress_ms, memory_order_relaxed),

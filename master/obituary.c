@@ -96,7 +96,7 @@ obituary_add_outlook(struct text *text, const struct obituary *obituary)
 		text_add(text, "; failure %u in a row", obituary->failures);
 	}
 	if (obituary->untold > 0) {
-		text_add(text, ", %u of them not logged", obituary->untold);
+		text_add(text, "; %u before it not logged", obituary->untold);
 	}
 }
 

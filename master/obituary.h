@@ -27,7 +27,7 @@ struct obituary {
 	uint64_t fault_address; /* of SIGSEGV, SIGBUS, SIGILL, SIGFPE */
 	bool has_fault_address;
 	unsigned failures;     /* in a row */
-	unsigned untold;       /* failures of this slot that were not told since the last line */
+	unsigned untold;       /* failures of this slot since its last line that were not told */
 	int64_t restart_in_ms; /* 0: now; -1: no successor is wanted */
 };
 

@@ -1,9 +1,10 @@
 /* Whether a worker hangs. */
 #include "master/watchdog.h"
 
-/* Of the hang timeout, spent on the CPU without finishing a turn. Not all of it: ticks, interrupts
- * and competitors take some even of a worker that never sleeps. */
-#define LOOP_SHARE_PERCENT 80
+/* The share of the hang timeout that a looping worker must have had the CPU. A turn takes a
+ * millisecond, so even this is far more than any turn needs, and a worker with a twentieth of a
+ * core falls short of it; on a busy machine a looping one gets no more. */
+#define LOOP_SHARE_PERCENT 25
 /* One look may meet a starved worker in a page fault, asleep for a moment. */
 #define BLOCKED_LOOKS_MIN 2
 
@@ -12,8 +13,7 @@ watchdog_restart(struct watchdog *watchdog, int64_t stamp_ms, int64_t moved_ms)
 {
 	watchdog->stamp_ms = stamp_ms;
 	watchdog->moved_ms = moved_ms;
-	watchdog->sampled_ms = -1;
-	watchdog->cpu_then_ms = 0;
+	watchdog->cpu_then_ms = -1;
 	watchdog->blocked_looks = 0;
 }
 
@@ -52,24 +52,17 @@ watchdog_cpu_ms(const struct watchdog *watchdog, const struct watchdog_sample *s
 	return sample->cpu_ms - watchdog->cpu_then_ms;
 }
 
-/* The CPU time before the first sample is unknown and credited as used; a starved worker still
- * falls short of the rest. */
 static bool
 watchdog_had_the_cpu(const struct watchdog *watchdog, const struct watchdog_sample *sample,
 	int64_t hang_timeout_ms)
 {
-	int64_t unseen = watchdog->sampled_ms - watchdog->moved_ms;
-	int64_t needed = hang_timeout_ms * LOOP_SHARE_PERCENT / 100 - unseen;
-	int64_t least = hang_timeout_ms / 2;
-
-	return watchdog_cpu_ms(watchdog, sample) >= (needed > least ? needed : least);
+	return watchdog_cpu_ms(watchdog, sample) >= hang_timeout_ms * LOOP_SHARE_PERCENT / 100;
 }
 
 static void
-watchdog_note(struct watchdog *watchdog, const struct watchdog_sample *sample, int64_t now_ms)
+watchdog_note(struct watchdog *watchdog, const struct watchdog_sample *sample)
 {
-	if (watchdog->sampled_ms < 0) {
-		watchdog->sampled_ms = now_ms;
+	if (watchdog->cpu_then_ms < 0) {
 		watchdog->cpu_then_ms = sample->cpu_ms;
 	}
 	watchdog->blocked_looks = sample->state == 'R' ? 0 : watchdog->blocked_looks + 1;
@@ -79,7 +72,7 @@ enum watchdog_verdict
 watchdog_judge(struct watchdog *watchdog, const struct watchdog_sample *sample, int64_t now_ms,
 	int64_t hang_timeout_ms)
 {
-	watchdog_note(watchdog, sample, now_ms);
+	watchdog_note(watchdog, sample);
 	if (sample->state == 'Z' || sample->state == 'X') {
 		return WATCHDOG_DEAD;
 	}

@@ -17,15 +17,15 @@ enum watchdog_verdict {
 	WATCHDOG_DEAD,    /* has ended already */
 	WATCHDOG_TRACED,  /* a debugger holds it: somebody's intention, spare it */
 	WATCHDOG_HUNG,    /* stopped or blocked in the kernel */
-	WATCHDOG_LOOPING, /* had the CPU all the time and did not finish one turn */
+	WATCHDOG_LOOPING, /* had the CPU and did not finish one turn */
 };
 
 struct watchdog {
-	int64_t stamp_ms;       /* last one seen, the worker's own word */
-	int64_t moved_ms;       /* when it last moved, by the master's patience */
-	int64_t looked_ms;      /* when we last looked */
-	int64_t sampled_ms;     /* first look into /proc since; -1: none */
-	int64_t cpu_then_ms;    /* CPU time of the process at that look */
+	int64_t stamp_ms;    /* last one seen, the worker's own word */
+	int64_t moved_ms;    /* when it last moved, by the master's patience */
+	int64_t looked_ms;   /* when we last looked */
+	int64_t cpu_then_ms; /* CPU time of the process at the first look into /proc since; -1: none
+			      */
 	unsigned blocked_looks; /* in a row that found it not running */
 };
 

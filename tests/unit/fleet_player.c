@@ -66,6 +66,9 @@ player_crash(struct player *player)
 	slot->crash.frame_count = 4000000000; /* a lie: nobody may believe it */
 	(void)snprintf(slot->crash.frames[0], sizeof(slot->crash.frames[0]), "conn_read+0x1f");
 	memset(slot->crash.frames[1], '\x1b', sizeof(slot->crash.frames[1]));
+	for (int i = 2; i < BOARD_FRAMES_MAX; i++) {
+		(void)snprintf(slot->crash.frames[i], sizeof(slot->crash.frames[i]), "again");
+	}
 	atomic_store(&slot->crash.is_written, 1);
 	(void)signal(SIGSEGV, SIG_DFL);
 	(void)raise(SIGSEGV);

@@ -99,7 +99,7 @@ START_TEST(backoff_tells_the_first_the_fifth_and_then_one_a_minute)
 }
 END_TEST
 
-START_TEST(backoff_always_tells_what_cost_connections)
+START_TEST(backoff_always_tells_of_one_that_had_served)
 {
 	struct backoff backoff = {0};
 	unsigned untold = 0, i;
@@ -118,4 +118,4 @@ UNIT_TESTS("backoff", tcase_add_loop_test(tests, backoff_is_at_once_then_doubles
 	   tcase_add_test(tests, backoff_begins_anew_after_a_healthy_minute);
 	   tcase_add_test(tests, backoff_never_exceeds_two_tries_a_minute_in_the_long_run);
 	   tcase_add_test(tests, backoff_tells_the_first_the_fifth_and_then_one_a_minute);
-	   tcase_add_test(tests, backoff_always_tells_what_cost_connections);)
+	   tcase_add_test(tests, backoff_always_tells_of_one_that_had_served);)

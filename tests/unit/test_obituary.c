@@ -63,7 +63,7 @@ static const struct {
 		"lost; "
 		"was serving 192.0.2.1:4242 on listener echo (protocol echo); restarting in 400 "
 		"ms; "
-		"failure 4 in a row, 2 of them not logged"},
+		"failure 4 in a row; 2 before it not logged"},
 	{{.slot = 1,
 		 .pid = 9,
 		 .status = W_EXITCODE(0, SIGKILL),
