@@ -189,6 +189,17 @@ START_TEST(ttin_and_ttou_stay_within_bounds)
 }
 END_TEST
 
+START_TEST(a_request_before_the_start_waits_for_it)
+{
+	lifecycle_close(&lifecycle);
+	signals_hold();
+	ck_assert_int_eq(raise(SIGTTIN), 0); /* would stop or end the process */
+	lifecycle_start(&lifecycle, &master);
+	(void)ev_run(master.loop, EVRUN_NOWAIT);
+	ck_assert_uint_eq(fake_fleet.wanted, 3);
+}
+END_TEST
+
 START_TEST(usr2_changes_nothing)
 {
 	say(SIGUSR2);
@@ -223,6 +234,7 @@ UNIT_TESTS("lifecycle", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, stopping_before_serving_is_at_once);
 	   tcase_add_test(tests, a_failed_start_keeps_its_exit_status);
 	   tcase_add_test(tests, ttin_and_ttou_stay_within_bounds);
+	   tcase_add_test(tests, a_request_before_the_start_waits_for_it);
 	   tcase_add_test(tests, usr2_changes_nothing);
 	   tcase_add_test(tests, usr1_sends_the_log_on);
 	   tcase_add_test(tests, a_drain_does_not_heal_what_it_shut_itself);)
