@@ -8,6 +8,7 @@
 #include "common/config.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/text.h"
 #include "master/fleet.h"
 #include "master/listeners.h"
 #include "master/listeners_watch.h"
@@ -43,8 +44,9 @@ lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 	struct master *master = container_of(timer, struct lifecycle, second)->master;
 
 	(void)loop;
-	if (master->state == MASTER_SERVING) {
-		listeners_heal(master); /* later on we shut them ourselves */
+	/* Later on we shut them ourselves. */
+	if (master->state == MASTER_SERVING && listeners_heal(master)) {
+		reload_reopen(master);
 	}
 	queue_watch_second(master);
 	notify_retry(&master->notify);
@@ -155,15 +157,18 @@ static void
 lifecycle_drain(struct master *master)
 {
 	struct lifecycle *lifecycle = master->lifecycle;
+	struct text text;
+	char patience[32];
 
 	if (master->state != MASTER_SERVING) {
 		lifecycle_stop(master, EXIT_SUCCESS,
 			master->state == MASTER_STARTING ? "SIGTERM" : "second SIGTERM");
 		return;
 	}
+	text_init(&text, patience, sizeof(patience));
+	text_add_duration_ms(&text, master->config->drain_timeout_ms);
 	master_event(master, LOG_LEVEL_NOTICE,
-		"SIGTERM: taking no new clients; connections may finish within %lld s",
-		(long long)(master->config->drain_timeout_ms / 1000));
+		"SIGTERM: taking no new clients; connections may finish within %s", patience);
 	master_enter(master, MASTER_DRAINING, "SIGTERM");
 	lifecycle->drain_began_ms = clock_monotonic_ms();
 	notify_stopping(&master->notify, "Finishing connections");

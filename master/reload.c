@@ -13,11 +13,13 @@
 #include "master/fleet.h"
 #include "master/lifecycle.h"
 #include "master/listeners.h"
+#include "master/listeners_change.h"
 #include "master/master.h"
 #include "master/reconfigure.h"
 #include "master/world.h"
 
-#define NAMES_MAX 256
+#define NAMES_MAX              256
+#define REOPEN_LOG_INTERVAL_MS 60000
 
 static void
 reload_say(struct master *master, const struct findings *findings)
@@ -132,6 +134,40 @@ reload_on_settled(struct master *master, const char *failure)
 			(unsigned long long)master->generation, fleet_serving(master->fleet));
 	}
 	reload_finish(master);
+}
+
+static void
+reload_on_reopened(struct master *master, const char *failure)
+{
+	if (failure != NULL) {
+		master_event(master, LOG_LEVEL_ERROR, "listeners opened anew: %s", failure);
+	}
+	reload_finish(master);
+}
+
+void
+reload_reopen(struct master *master)
+{
+	static struct log_limit limit;
+	struct listeners_change *change;
+	struct fault why;
+	uint64_t suppressed;
+
+	if (master->state != MASTER_SERVING || master->reload->is_running) {
+		return;
+	}
+	if (listeners_prepare(master->listeners, master->config, &change, &why) != 0) {
+		if (log_limit_allows(&limit, REOPEN_LOG_INTERVAL_MS, &suppressed)) {
+			master_event(
+				master, LOG_LEVEL_ERROR, "%s; trying again each second", why.text);
+		}
+		return;
+	}
+	listeners_commit(master, &change);
+	/* The number stands for configuration and sockets together: it tells the workers of both. */
+	reconfigure_next_generation(master);
+	master->reload->is_running = true;
+	fleet_apply(master->fleet, reload_on_reopened);
 }
 
 static void

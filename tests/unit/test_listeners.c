@@ -311,11 +311,11 @@ START_TEST(a_damaged_listener_is_healed_once)
 	board_cell *healed = &master.board.writable->stats[STAT_MASTER_listeners_healed];
 
 	change_to(0, 1);
-	listeners_heal(&master);
+	ck_assert(!listeners_heal(&master));
 	ck_assert_uint_eq(stat_get(healed), 0);
 	damages[_i](listeners.sockets[0].fd);
-	listeners_heal(&master);
-	listeners_heal(&master);
+	ck_assert(!listeners_heal(&master));
+	ck_assert(!listeners_heal(&master));
 	ck_assert_uint_eq(stat_get(healed), 1);
 	ck_assert_int_eq(net_listener_sample(listeners.sockets[0].fd, &queue), 0);
 	ck_assert(queue.is_listening);
@@ -349,6 +349,26 @@ START_TEST(a_removed_unix_socket_loses_its_path_and_comes_back_new)
 	expect_served(&addresses[0], listeners.sockets[0].fd);
 	listeners_close_all(&listeners);
 	ck_assert_int_eq(access(path, F_OK), -1);
+}
+END_TEST
+
+START_TEST(a_unix_socket_that_was_shut_down_is_opened_anew)
+{
+	use_unix_path();
+	change_to(0, 1);
+	damage_by_shutdown(listeners.sockets[0].fd);
+	ck_assert(listeners_heal(&master));
+	ck_assert(listeners_heal(&master)); /* as long as nobody has done it */
+	ck_assert_uint_eq(stat_get(&master.board.writable->stats[STAT_MASTER_listeners_healed]), 1);
+	change_to(0, 1);
+	ck_assert(!listeners_heal(&master));
+	ck_assert_uint_eq(listeners.count, 2);
+	ck_assert_uint_eq(listeners.sockets[0].number, 2);
+	expect_served(&addresses[0], listeners.sockets[0].fd);
+	listeners.sockets[1].quiet_since_ms = 1;
+	listeners_watch(&master);
+	ck_assert_uint_eq(listeners.count, 1);
+	expect_served(&addresses[0], listeners.sockets[0].fd); /* its path is still there */
 }
 END_TEST
 
@@ -455,6 +475,7 @@ UNIT_TESTS("listeners", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_loop_test(tests, a_damaged_listener_is_healed_once, 0,
 		   sizeof(damages) / sizeof(damages[0]));
 	   tcase_add_test(tests, a_removed_unix_socket_loses_its_path_and_comes_back_new);
+	   tcase_add_test(tests, a_unix_socket_that_was_shut_down_is_opened_anew);
 	   tcase_add_test(tests, a_path_that_somebody_else_took_is_left_alone);
 	   tcase_add_test(tests, a_passed_socket_is_used_and_given_back);
 	   tcase_add_test(tests, a_child_is_told_of_all_and_given_what_it_lacks);
