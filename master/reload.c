@@ -3,6 +3,7 @@
 #include "master/reload.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/board.h"
 #include "common/clock.h"
@@ -83,12 +84,19 @@ reload_name_new_workers(
 	}
 }
 
+static bool
+reload_changes_log(const struct config *was, const struct config *is)
+{
+	return strcmp(was->log, is->log) != 0 || was->log_level != is->log_level;
+}
+
 /* @return whether it is in force */
 static bool
 reload_try(struct master *master, struct findings *findings)
 {
 	struct config *config = reload_read(master, findings);
 	struct reconfigure *reconfigure;
+	bool changes_log;
 	struct fault why;
 
 	if (config == NULL) {
@@ -100,7 +108,11 @@ reload_try(struct master *master, struct findings *findings)
 		return false;
 	}
 	reload_name_new_workers(master, master->config, config);
+	changes_log = reload_changes_log(master->config, config);
 	reconfigure_commit(master, &reconfigure);
+	if (changes_log) {
+		fleet_send_log(master->fleet);
+	}
 	return true;
 }
 
@@ -164,7 +176,8 @@ reload_reopen(struct master *master)
 		return;
 	}
 	listeners_commit(master, &change);
-	/* The number stands for configuration and sockets together: it tells the workers of both. */
+	/* The number stands for configuration and sockets together: it tells the workers of both.
+	 */
 	reconfigure_next_generation(master);
 	master->reload->is_running = true;
 	fleet_apply(master->fleet, reload_on_reopened);
@@ -217,7 +230,6 @@ reload_request(struct master *master)
 		stat_add(&master->board.writable->stats[STAT_MASTER_reloads], 1);
 		listeners_report(master);
 		reload_resize(master);
-		fleet_send_log(master->fleet);
 		fleet_apply(master->fleet, reload_on_settled);
 	} else {
 		reload_say(master, findings);

@@ -208,10 +208,19 @@ START_TEST(usr2_changes_nothing)
 }
 END_TEST
 
-START_TEST(usr1_sends_the_log_on)
+START_TEST(a_storm_of_usr1_sends_the_log_on_twice)
 {
-	say(SIGUSR1);
+	for (int i = 0; i < 50; i++) {
+		say(SIGUSR1);
+	}
 	ck_assert_uint_eq(fake_fleet.logs_sent, 1);
+	while (fake_fleet.logs_sent < 2) {
+		(void)ev_run(master.loop, EVRUN_ONCE);
+	}
+	while (ev_is_active(&lifecycle.logs.watcher)) {
+		(void)ev_run(master.loop, EVRUN_ONCE);
+	}
+	ck_assert_uint_eq(fake_fleet.logs_sent, 2);
 }
 END_TEST
 
@@ -236,5 +245,5 @@ UNIT_TESTS("lifecycle", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, ttin_and_ttou_stay_within_bounds);
 	   tcase_add_test(tests, a_request_before_the_start_waits_for_it);
 	   tcase_add_test(tests, usr2_changes_nothing);
-	   tcase_add_test(tests, usr1_sends_the_log_on);
+	   tcase_add_test(tests, a_storm_of_usr1_sends_the_log_on_twice);
 	   tcase_add_test(tests, a_drain_does_not_heal_what_it_shut_itself);)
