@@ -55,6 +55,31 @@ sentence_is_sound(const struct channel_message *message)
 	return memchr(refused->why, '\0', sizeof(refused->why)) != NULL;
 }
 
+static bool
+doors_are_sound(const struct channel_message *message)
+{
+	const struct channel_doors *doors = &message->doors;
+
+	return doors->has_admin <= 1 && doors->has_web <= 1 &&
+	       message->fd_count == (size_t)doors->has_admin + doors->has_web;
+}
+
+static bool
+result_is_sound(const struct channel_message *message)
+{
+	return message->result.len <= sizeof(message->result.text);
+}
+
+static bool
+request_is_sound(const struct channel_message *message)
+{
+	const struct channel_request *request = &message->request;
+
+	return request->command < COMMAND_COUNT &&
+	       memchr(request->who, '\0', sizeof(request->who)) != NULL &&
+	       memchr(request->argument, '\0', sizeof(request->argument)) != NULL;
+}
+
 #define LISTENERS_MAX ARRAY_LEN(((struct channel_listeners *)NULL)->sockets)
 
 static const struct grammar grammar[CHANNEL_TYPE_COUNT] = {
@@ -67,16 +92,28 @@ static const struct grammar grammar[CHANNEL_TYPE_COUNT] = {
 	[CHANNEL_RELEASE] = {"release", CHANNEL_CHILD, sizeof(struct channel_number), 0, 0, NULL},
 	[CHANNEL_NUDGE] = {"nudge", CHANNEL_CHILD, 0, 0, 0, NULL},
 	[CHANNEL_DRAIN] = {"drain", CHANNEL_CHILD, sizeof(struct channel_drain), 0, 0, NULL},
+	[CHANNEL_DOORS] = {"doors", CHANNEL_CHILD, sizeof(struct channel_doors), 0, 2,
+		doors_are_sound},
+	[CHANNEL_RESULT] = {"result", CHANNEL_CHILD, sizeof(struct channel_result), 0, 0,
+		result_is_sound},
+	[CHANNEL_ROWS] = {"rows", CHANNEL_CHILD, sizeof(struct channel_rows), 1, 1, NULL},
+	[CHANNEL_LIST] = {"list", CHANNEL_CHILD, sizeof(struct channel_number), 1, 1, NULL},
+	[CHANNEL_KILL] = {"kill", CHANNEL_CHILD, sizeof(struct channel_kill), 0, 0, NULL},
 	[CHANNEL_READY] = {"ready", CHANNEL_MASTER, 0, 0, 0, NULL},
 	[CHANNEL_APPLIED] = {"applied", CHANNEL_MASTER, sizeof(struct channel_commit), 0, 0, NULL},
 	[CHANNEL_REFUSED] = {"refused", CHANNEL_MASTER, sizeof(struct channel_refused), 0, 0,
 		sentence_is_sound},
 	[CHANNEL_RELEASED] = {"released", CHANNEL_MASTER, sizeof(struct channel_number), 0, 0,
 		NULL},
+	[CHANNEL_REQUEST] = {"request", CHANNEL_MASTER, sizeof(struct channel_request), 0, 0,
+		request_is_sound},
+	[CHANNEL_LISTED] = {"listed", CHANNEL_MASTER, sizeof(struct channel_listed), 0, 0, NULL},
+	[CHANNEL_KILLED] = {"killed", CHANNEL_MASTER, sizeof(struct channel_kill), 0, 0, NULL},
 };
 
 static_assert(sizeof(struct channel_listeners) <= CHANNEL_PAYLOAD_MAX, "payload too large");
 static_assert(sizeof(struct channel_refused) <= CHANNEL_PAYLOAD_MAX, "payload too large");
+static_assert(sizeof(struct channel_result) <= CHANNEL_PAYLOAD_MAX, "payload too large");
 static_assert(LISTENERS_MAX <= 64, "new_mask too small");
 static_assert(LISTENERS_MAX <= CHANNEL_DESCRIPTORS_MAX, "too many descriptors");
 

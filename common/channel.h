@@ -2,13 +2,16 @@
  * Descriptors travel with them. Nothing here blocks.
  *
  * A child learns everything through its channel: at birth the master sends HELLO, LOG, CONFIG,
- * LISTENERS… and COMMIT; a reload is the same again without HELLO. */
+ * LISTENERS… and COMMIT; a reload is the same again without HELLO. The monitor gets DOORS instead
+ * of LISTENERS. It asks the master by REQUEST and gets RESULT; each has the number of the request.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/address.h"
 #include "common/board.h"
 #include "common/defs.h"
 
@@ -27,11 +30,19 @@ enum channel_type {
 	CHANNEL_RELEASE, /* close your copy of this retired listening socket, after one last look */
 	CHANNEL_NUDGE,   /* a sibling died: look at the queues now */
 	CHANNEL_DRAIN,   /* stop accepting, finish, go */
+	CHANNEL_DOORS,   /* to the monitor. fds: its listening sockets instead of those before */
+	CHANNEL_RESULT,  /* to the monitor: a piece of the answer to a REQUEST */
+	CHANNEL_ROWS,    /* to the monitor. fd: connections of one worker, before the RESULT */
+	CHANNEL_LIST,    /* to a worker. fd: memory into which it writes its connections */
+	CHANNEL_KILL,    /* to a worker: close one connection */
 	/* child to master */
 	CHANNEL_READY,   /* serving for the first time: once, after the first APPLIED */
 	CHANNEL_APPLIED, /* a COMMIT took effect: each is answered with this or with REFUSED */
 	CHANNEL_REFUSED, /* a COMMIT could not take effect; the sentence says why */
 	CHANNEL_RELEASED,
+	CHANNEL_REQUEST, /* of the monitor: an operator asks for something */
+	CHANNEL_LISTED,  /* the answer to LIST */
+	CHANNEL_KILLED,  /* the answer to KILL */
 	CHANNEL_TYPE_COUNT
 };
 
@@ -69,7 +80,7 @@ struct channel_commit {
 	uint64_t generation;
 };
 struct channel_number {
-	uint32_t number; /* RELEASE, RELEASED: of the socket */
+	uint32_t number; /* RELEASE, RELEASED: of the socket; LIST: of the request */
 };
 struct channel_drain {
 	int64_t drain_timeout_ms; /* 0: at once */
@@ -78,6 +89,67 @@ struct channel_refused {
 	uint64_t generation;
 	char why[768];
 };
+struct channel_doors {
+	uint8_t has_admin; /* the first descriptor */
+	uint8_t has_web;   /* the next one */
+	uint8_t reserved[6];
+};
+enum channel_command {
+	COMMAND_RELOAD,
+	COMMAND_STOP,   /* finish connections; argument "now": cut them */
+	COMMAND_DRAIN,  /* argument: name of a listener */
+	COMMAND_RESUME, /* the same */
+	COMMAND_LIST,   /* every worker's connections come as ROWS */
+	COMMAND_KILL,   /* argument: "SLOT-SERIAL" of a connection */
+	COMMAND_COUNT
+};
+struct channel_request {
+	uint32_t id;      /* of the monitor's choice */
+	uint32_t command; /* enum channel_command */
+	char who[64];     /* for the log: "uid 0, pid 812" */
+	char argument[128];
+};
+/* The text of an answer may be longer than a message: then it comes in pieces, in order. */
+struct channel_result {
+	uint32_t id;
+	int32_t status; /* 0 done, or negative errno; the same in each piece */
+	uint32_t is_last;
+	uint32_t len; /* of this piece */
+	char text[960];
+};
+struct channel_rows {
+	uint32_t id;
+	int32_t slot;
+	uint64_t count;
+};
+struct channel_listed {
+	uint32_t id;
+	uint32_t reserved;
+	uint64_t count; /* how many records were written */
+};
+struct channel_kill {
+	uint32_t id; /* KILL, KILLED */
+	uint32_t serial;
+	int32_t status; /* KILLED: 0, or -ENOENT when there is no such connection (any more) */
+	uint32_t reserved;
+};
+
+/* What a worker writes into the memory of LIST, one after the other from the beginning. Whoever
+ * reads them trusts nothing in them. */
+struct channel_connection {
+	uint32_t serial;        /* unique in its slot, across crashes */
+	int16_t board_listener; /* index on the board */
+	uint8_t state;          /* of TCP, as the kernel numbers it; 0: not TCP */
+	uint8_t phase;          /* enum channel_phase */
+	union peer peer;
+	int32_t reserved;
+	uint64_t age_ms;
+	uint64_t idle_ms; /* since anything was received */
+	uint64_t received_bytes, sent_bytes;
+	uint64_t pending_bytes; /* that we owe and the socket has not taken */
+	uint64_t unsent_bytes;  /* in the socket, not sent yet */
+};
+enum channel_phase { PHASE_FRESH, PHASE_OPEN, PHASE_ENDED, PHASE_FLUSHING, PHASE_LINGERING };
 
 struct channel_message {
 	enum channel_type type;
@@ -91,6 +163,12 @@ struct channel_message {
 		struct channel_number number;
 		struct channel_drain drain;
 		struct channel_refused refused;
+		struct channel_doors doors;
+		struct channel_request request;
+		struct channel_result result;
+		struct channel_rows rows;
+		struct channel_listed listed;
+		struct channel_kill kill; /* KILL, KILLED */
 		unsigned char bytes[CHANNEL_PAYLOAD_MAX];
 	};
 	int fds[CHANNEL_DESCRIPTORS_MAX];

@@ -26,37 +26,55 @@ static const char *const kept[] = {
 	"LLVM_PROFILE_FILE",
 };
 
+static const char *const role_words[] = {
+	[ROLE_WORKER] = "worker",
+	[ROLE_MONITOR] = "monitor",
+};
+
 static void
 write_variable(const struct inherit *inherit, char *into, size_t size)
 {
-	(void)snprintf(
-		into, size, "%s=worker %d %d", INHERIT_VARIABLE, inherit->slot, inherit->channel);
+	(void)snprintf(into, size, "%s=%s %d %d", INHERIT_VARIABLE, role_words[inherit->role],
+		inherit->slot, inherit->channel);
 }
 
 static bool
-is_worker_value(const char *value, struct inherit *inherit)
+is_possible(const struct inherit *inherit)
 {
+	int slots = inherit->role == ROLE_WORKER ? BOARD_SLOTS : 1;
+
+	return inherit->slot >= 0 && inherit->slot < slots && inherit->channel > STDERR_FILENO;
+}
+
+static bool
+is_value_of(const char *value, enum inherit_role role, struct inherit *inherit)
+{
+	size_t len = strlen(role_words[role]);
 	struct inherit_space space;
 
-	if (sscanf(value, "worker %4d %6d", &inherit->slot, &inherit->channel) != 2) {
+	inherit->role = role;
+	if (strncmp(value, role_words[role], len) != 0 ||
+		sscanf(value + len, " %4d %6d", &inherit->slot, &inherit->channel) != 2) {
 		return false;
 	}
 	write_variable(inherit, space.variable, sizeof(space.variable));
-	return strcmp(strchr(space.variable, '=') + 1, value) == 0 && inherit->slot >= 0 &&
-	       inherit->slot < BOARD_SLOTS && inherit->channel > STDERR_FILENO;
+	return strcmp(strchr(space.variable, '=') + 1, value) == 0 && is_possible(inherit);
 }
 
 int
 inherit_read(struct inherit *inherit)
 {
 	const char *value = getenv(INHERIT_VARIABLE);
-	struct inherit found = {.role = ROLE_WORKER};
+	struct inherit found;
 
 	if (value == NULL) {
 		*inherit = (struct inherit){.role = ROLE_MASTER, .slot = -1, .channel = -1};
 		return 0;
 	}
-	if (!is_worker_value(value, &found) || fcntl(found.channel, F_SETFD, FD_CLOEXEC) < 0) {
+	if (!is_value_of(value, ROLE_WORKER, &found) && !is_value_of(value, ROLE_MONITOR, &found)) {
+		return -EINVAL;
+	}
+	if (fcntl(found.channel, F_SETFD, FD_CLOEXEC) < 0) {
 		return -EINVAL;
 	}
 	/* A program executed by descriptor is otherwise called by the descriptor's number. */
@@ -84,7 +102,12 @@ inherit_write(const struct inherit *inherit, struct inherit_space *space)
 	size_t used = 0;
 
 	_Static_assert(ARRAY_LEN(kept) + 2 <= ARRAY_LEN(space->environment), "room for all");
-	(void)snprintf(space->title, sizeof(space->title), "acceptd: worker %d", inherit->slot);
+	if (inherit->role == ROLE_MONITOR) {
+		(void)snprintf(space->title, sizeof(space->title), "acceptd: monitor");
+	} else {
+		(void)snprintf(
+			space->title, sizeof(space->title), "acceptd: worker %d", inherit->slot);
+	}
 	write_variable(inherit, space->variable, sizeof(space->variable));
 	space->argv[0] = space->title;
 	space->argv[1] = NULL;

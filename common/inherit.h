@@ -6,11 +6,11 @@
 
 #include "common/defs.h"
 
-enum inherit_role { ROLE_MASTER, ROLE_WORKER };
+enum inherit_role { ROLE_MASTER, ROLE_WORKER, ROLE_MONITOR };
 
 struct inherit {
 	enum inherit_role role;
-	int slot;
+	int slot; /* of a worker; 0 for the monitor, -1 for the master */
 	int channel;
 };
 
@@ -30,3 +30,5 @@ void inherit_write(const struct inherit *inherit, struct inherit_space *space);
 
 /** Life of a worker from exec to exit; returns the exit status. In worker/worker.c. */
 int worker_main(const struct inherit *inherit);
+/** The same of the monitor. In monitor/monitor.c. */
+int monitor_main(const struct inherit *inherit);

@@ -107,7 +107,7 @@ child_run(const struct child_birth *birth, struct inherit_space *space, pid_t pa
 int
 child_start(const struct child_birth *birth, pid_t *pid)
 {
-	struct inherit inherit = {ROLE_WORKER, birth->slot, CHILD_CHANNEL_FD};
+	struct inherit inherit = {birth->role, birth->slot, CHILD_CHANNEL_FD};
 	struct inherit_space space;
 	sigset_t all, before;
 	pid_t parent = getpid();

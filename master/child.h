@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "common/defs.h"
+#include "common/inherit.h"
 #include "common/privilege.h"
 
 /* The child's only descriptor besides the standard ones. */
@@ -30,6 +31,7 @@ struct child_report {
 };
 
 struct child_birth {
+	enum inherit_role role;
 	int slot;
 	int channel; /* the child's end; borrowed */
 	int binary;  /* what to execute; borrowed */

@@ -35,6 +35,7 @@ fleet_fork(struct fleet_worker *worker, const char **attempt)
 {
 	const struct master *master = worker->fleet->master;
 	struct child_birth birth = {
+		.role = ROLE_WORKER,
 		.slot = worker->slot,
 		.binary = master->binary,
 		.drops_privileges = master->drops_privileges,

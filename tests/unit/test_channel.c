@@ -77,7 +77,17 @@ static const struct {
 	{CHANNEL_APPLIED, CHANNEL_MASTER, sizeof(struct channel_commit), 0, "applied"},
 	{CHANNEL_REFUSED, CHANNEL_MASTER, sizeof(struct channel_refused), 0, "refused"},
 	{CHANNEL_RELEASED, CHANNEL_MASTER, sizeof(struct channel_number), 0, "released"},
+	{CHANNEL_DOORS, CHANNEL_CHILD, sizeof(struct channel_doors), 0, "doors"},
+	{CHANNEL_RESULT, CHANNEL_CHILD, sizeof(struct channel_result), 0, "result"},
+	{CHANNEL_ROWS, CHANNEL_CHILD, sizeof(struct channel_rows), 1, "rows"},
+	{CHANNEL_LIST, CHANNEL_CHILD, sizeof(struct channel_number), 1, "list"},
+	{CHANNEL_KILL, CHANNEL_CHILD, sizeof(struct channel_kill), 0, "kill"},
+	{CHANNEL_REQUEST, CHANNEL_MASTER, sizeof(struct channel_request), 0, "request"},
+	{CHANNEL_LISTED, CHANNEL_MASTER, sizeof(struct channel_listed), 0, "listed"},
+	{CHANNEL_KILLED, CHANNEL_MASTER, sizeof(struct channel_kill), 0, "killed"},
 };
+
+_Static_assert(CHANNEL_TYPE_COUNT == 20, "a new type belongs into `types` and `kinds`");
 
 START_TEST(each_type_arrives_as_it_was_sent)
 {
@@ -86,7 +96,8 @@ START_TEST(each_type_arrives_as_it_was_sent)
 	int sent[1];
 
 	open_pair();
-	if (types[_i].type != CHANNEL_LISTENERS) {
+	if (types[_i].type != CHANNEL_LISTENERS && types[_i].type != CHANNEL_DOORS &&
+		types[_i].type != CHANNEL_RESULT && types[_i].type != CHANNEL_REQUEST) {
 		memset(payload, 0x5a, types[_i].size);
 	}
 	if (types[_i].type == CHANNEL_REFUSED) {
@@ -207,8 +218,9 @@ END_TEST
  * knows gets in, to either side. */
 START_TEST(garbage_of_every_size_and_type_is_refused)
 {
-	static const uint32_t kinds[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 255, 65536,
-		0x7fffffff, 0x80000000, 0xffffffff};
+	static const uint32_t kinds[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+		17, 18, 19, CHANNEL_TYPE_COUNT, CHANNEL_TYPE_COUNT + 1, 255, 65536, 0x7fffffff,
+		0x80000000, 0xffffffff};
 	enum channel_side side = _i == 0 ? CHANNEL_MASTER : CHANNEL_CHILD;
 	uint32_t packet[(8 + CHANNEL_PAYLOAD_MAX + 64) / 4];
 	size_t taken = 0;
@@ -236,7 +248,7 @@ START_TEST(garbage_of_every_size_and_type_is_refused)
 		}
 	}
 	/* Those of `types` that need no descriptor: one size each. */
-	ck_assert_uint_eq(taken, side == CHANNEL_MASTER ? 4 : 6);
+	ck_assert_uint_eq(taken, side == CHANNEL_MASTER ? 7 : 9);
 	close_pair();
 }
 END_TEST

@@ -45,11 +45,29 @@ START_TEST(what_is_written_is_read_back)
 }
 END_TEST
 
+START_TEST(the_monitor_reads_back_its_role)
+{
+	struct inherit written = {ROLE_MONITOR, 0, dup(0)}, read_back;
+	struct inherit_space space;
+
+	inherit_write(&written, &space);
+	ck_assert_str_eq(space.argv[0], "acceptd: monitor");
+	ck_assert_int_eq(putenv(space.environment[0]), 0);
+	ck_assert_int_eq(inherit_read(&read_back), 0);
+	ck_assert_int_eq(read_back.role, ROLE_MONITOR);
+	ck_assert_int_eq(read_back.slot, 0);
+	ck_assert_int_eq(read_back.channel, written.channel);
+	unsetenv(VARIABLE);
+	descriptor_close(&written.channel);
+}
+END_TEST
+
 static const char *const damaged[] = {
 	"", "worker", "worker 1", "worker 1 ", "worker 1 900 ", "worker 1 900 4", " worker 1 900",
 	"worker  1 900", "worker +1 900", "worker 01 900", "worker -1 900", "worker 1024 900",
 	"worker 1 2", "worker 1 -1", "worker 1 99999999999", "worker 99999999999 900",
-	"master 1 900", "worker one 900", "worker 1 901", /* not open */
+	"master 1 900", "worker one 900", "monitor 1 900", "monitor -1 900", "monitor",
+	"monitor 0 2", "monitors 0 900", "worker 1 901", /* not open */
 };
 
 START_TEST(a_damaged_variable_is_refused)
@@ -121,6 +139,7 @@ END_TEST
 
 UNIT_TESTS("inherit", tcase_add_test(tests, without_the_variable_we_are_the_master);
 	   tcase_add_test(tests, what_is_written_is_read_back);
+	   tcase_add_test(tests, the_monitor_reads_back_its_role);
 	   tcase_add_loop_test(tests, a_damaged_variable_is_refused, 0, (int)ARRAY_LEN(damaged));
 	   tcase_add_test(tests, only_the_listed_variables_pass_to_a_child);
 	   tcase_add_test(tests, a_child_needs_no_environment_of_ours);)
