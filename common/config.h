@@ -85,6 +85,10 @@ struct config {
 	struct {
 		int64_t somaxconn; /* CONFIG_SOMAXCONN_*, or a number */
 	} kernel;
+	struct {
+		char *socket; /* path; "" : none */
+		char *web;    /* address; "" : none */
+	} admin;
 	struct listener_config *listeners;
 	size_t listener_count;
 

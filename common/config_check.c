@@ -322,12 +322,37 @@ check_paths(const struct check *check)
 	}
 }
 
+/* The doors of the monitor. */
+static void
+check_admin(const struct check *check)
+{
+	const struct config *config = check->config;
+	struct address address;
+	struct fault why;
+
+	if (config->admin.socket[0] != '\0' && config->admin.socket[0] != '/') {
+		complain(check, FINDING_FILE, -1, "admin.socket",
+			"not an absolute path; allowed: a path that begins with '/', or \"\" for "
+			"none");
+	}
+	if (config->admin.web[0] == '\0') {
+		return;
+	}
+	if (address_parse(config->admin.web, &address, &why) < 0) {
+		complain(check, FINDING_FILE, -1, "admin.web", "%s", why.text);
+	} else if (address.any.sa_family == AF_UNIX) {
+		complain(check, FINDING_FILE, -1, "admin.web",
+			"a unix socket; allowed: an address with a port, as \"127.0.0.1:7080\"");
+	}
+}
+
 void
 config_check(const struct config *config, struct findings *findings)
 {
 	const struct check check = {config, findings};
 
 	check_paths(&check);
+	check_admin(&check);
 	for (int i = 0; i < (int)config->listener_count; i++) {
 		check_name(&check, i);
 		check_addresses(&check, i);

@@ -81,6 +81,14 @@ const struct option config_schema[] = {
 	 .help = "The kernel's net.core.somaxconn, which caps every backlog: \"auto\" raises it when "
 		 "a backlog needs it and never lowers it, \"keep\" never touches it, a number sets "
 		 "it."},
+	{SERVER(admin.socket), .path = "admin.socket", .type = OPTION_TEXT,
+	 .fallback = RUNSTATEDIR "/acceptd/admin.sock", .max = 107, .effect = EFFECT_AT_ONCE,
+	 .help = "Path of the unix socket for acceptctl, which the members of the workers' group may "
+		 "use; empty: none."},
+	{SERVER(admin.web), .path = "admin.web", .type = OPTION_TEXT, .fallback = "",
+	 .max = 127, .effect = EFFECT_AT_ONCE,
+	 .help = "Address of the page and of the metrics for Prometheus, as \"127.0.0.1:7080\"; "
+		 "whoever reaches it can read; empty: none."},
 
 	{LISTENER(name), .path = "name", .type = OPTION_TEXT, .min = 1, .max = 31,
 	 .effect = EFFECT_AT_ONCE,
