@@ -8,6 +8,7 @@
 
 #include "common/defs.h"
 
+struct channel_kill;
 struct fault;
 struct fleet;
 struct master;
@@ -32,6 +33,13 @@ void fleet_apply(
 /** Tell every worker to close its copy of a retired socket. */
 void fleet_release_socket(struct fleet *fleet, uint32_t number);
 bool fleet_holds_socket(const struct fleet *fleet, uint32_t number);
+
+/** Whether the worker in a slot has connections and hears questions about them. */
+bool fleet_can_be_asked(const struct fleet *fleet, int slot);
+/** Ask for its connections, written to `memory`; the answer goes to requests.
+ *  @return false when it cannot be asked */
+bool fleet_ask_list(struct fleet *fleet, int slot, uint32_t id, int memory);
+bool fleet_ask_kill(struct fleet *fleet, int slot, const struct channel_kill *kill);
 
 /** Tell every worker to use the log sink in use now. */
 void fleet_send_log(struct fleet *fleet);

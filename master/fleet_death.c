@@ -16,7 +16,9 @@
 #include "master/fleet.h"
 #include "master/fleet_private.h"
 #include "master/master.h"
+#include "master/monitor_child.h"
 #include "master/obituary.h"
+#include "master/requests.h"
 
 #define LINE_MAX_BYTES 1000
 
@@ -271,6 +273,7 @@ fleet_death_bury(struct fleet_worker *worker, int status)
 	healthy_ms = slot->ready_ms != 0 ? clock_monotonic_ms() - slot->ready_ms : 0;
 	remains.obituary.lost_connections = board_bury_slot(&fleet->master->board, worker->slot);
 	holdings_forget_slot(&fleet->holdings, worker->slot);
+	requests_on_worker_gone(fleet->master, worker->slot);
 	fleet_talk_close(worker);
 	slot_enter(&fleet->slots, worker->slot, SLOT_EMPTY,
 		remains.is_failure ? "it ended unasked" : "it has gone");
@@ -294,7 +297,7 @@ fleet_reap(struct fleet *fleet)
 		slot = slots_find_by_pid(&fleet->slots, pid);
 		if (slot >= 0) {
 			fleet_death_bury(fleet_worker_at(fleet, slot), status);
-		} else {
+		} else if (!monitor_child_reap(fleet->master->monitor, pid, status)) {
 			log_debug("process %d, none of our workers, has ended", (int)pid);
 		}
 	}

@@ -16,6 +16,7 @@
 #include "master/listeners.h"
 #include "master/master.h"
 #include "master/processors.h"
+#include "master/requests.h"
 
 /* Heard from one worker in one turn, so that none can keep the master busy. */
 #define MESSAGES_PER_TURN 64
@@ -224,6 +225,28 @@ fleet_talk_recall(struct fleet_worker *worker)
 }
 
 bool
+fleet_can_be_asked(const struct fleet *fleet, int slot)
+{
+	enum slot_state state = fleet->slots.at[slot].state;
+
+	return state == SLOT_READY || state == SLOT_DRAINING;
+}
+
+bool
+fleet_ask_list(struct fleet *fleet, int slot, uint32_t id, int memory)
+{
+	struct channel_number payload = {.number = id};
+
+	return fleet_talk_send(fleet_worker_at(fleet, slot), CHANNEL_LIST, &payload, &memory, 1);
+}
+
+bool
+fleet_ask_kill(struct fleet *fleet, int slot, const struct channel_kill *kill)
+{
+	return fleet_talk_send(fleet_worker_at(fleet, slot), CHANNEL_KILL, kill, NULL, 0);
+}
+
+bool
 fleet_talk_drain(struct fleet_worker *worker, int64_t timeout_ms)
 {
 	struct channel_drain payload = {.drain_timeout_ms = timeout_ms};
@@ -328,6 +351,10 @@ fleet_talk_hear(struct fleet_worker *worker, const struct channel_message *messa
 		return fleet_talk_on_refused(worker, &message->refused);
 	case CHANNEL_RELEASED:
 		return fleet_talk_on_released(worker, &message->number);
+	case CHANNEL_LISTED:
+		return requests_on_listed(master_of(worker), worker->slot, &message->listed);
+	case CHANNEL_KILLED:
+		return requests_on_killed(master_of(worker), worker->slot, &message->kill);
 	default:
 		return -EPROTO;
 	}

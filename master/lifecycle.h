@@ -16,8 +16,6 @@ struct lifecycle {
 	struct loop_timer watch;    /* ten times a second */
 	struct loop_timer second;   /* once a second */
 	struct loop_timer watchdog; /* as often as the service manager wants a sign of life */
-	struct loop_timer logs;     /* runs while the logs must not be opened again yet */
-	bool logs_wanted;           /* asked for meanwhile */
 	struct loop_timer stop;     /* while stopping: queues run empty, then patience runs out */
 	int64_t drain_began_ms;     /* monotonic */
 	struct queue_watch queue_watch;
@@ -30,5 +28,8 @@ void lifecycle_close(struct lifecycle *lifecycle);
 
 /** Tell the service manager that we serve, with a sentence for its status. */
 void lifecycle_say_ready(struct master *master);
+/** Take no new clients and end when those here have finished; when that is under way already, at
+ *  once. @param reason  who or what asked */
+void lifecycle_drain(struct master *master, const char *reason);
 /** End at once, with this exit status of the process. */
 void lifecycle_stop(struct master *master, int exit_status, const char *reason);

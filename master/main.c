@@ -10,7 +10,6 @@
 #include "master/daemon.h"
 #include "master/master.h"
 #include "master/options.h"
-#include "master/signals.h"
 #include "master/startup.h"
 #include "master/title.h"
 #include "master/world.h"
@@ -74,7 +73,6 @@ main_serve(const struct options *options)
 	struct fault why;
 	int status;
 
-	signals_hold();
 	/* First of all, before other descriptors get the numbers of those that were passed. */
 	if (activation_open(&master.activation, ACTIVATION_FIRST_FD, &why) != 0) {
 		return main_fail(why.text, EXIT_WORLD);
@@ -115,6 +113,9 @@ main(int argc, char **argv)
 	}
 	if (inherit.role == ROLE_WORKER) {
 		return worker_main(&inherit);
+	}
+	if (inherit.role == ROLE_MONITOR) {
+		return monitor_main(&inherit);
 	}
 	if (options_parse(argc, argv, &options, &why) != 0) {
 		return main_fail(why.text, EXIT_FILE);

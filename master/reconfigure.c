@@ -11,6 +11,7 @@
 #include "common/descriptor.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "master/doors.h"
 #include "master/kernel.h"
 #include "master/listeners.h"
 #include "master/listeners_change.h"
@@ -22,6 +23,7 @@
 struct reconfigure {
 	struct config *config;
 	struct listeners_change *listeners;
+	struct doors doors;
 	int memory; /* the text, sealed */
 };
 
@@ -77,6 +79,7 @@ static void
 reconfigure_free(struct reconfigure **reconfigure)
 {
 	listeners_rollback(&(*reconfigure)->listeners);
+	doors_rollback(&(*reconfigure)->doors);
 	descriptor_close(&(*reconfigure)->memory);
 	free(*reconfigure);
 	*reconfigure = NULL;
@@ -93,7 +96,11 @@ reconfigure_prepare(struct master *master, struct config *config, struct reconfi
 		return fault_set(why, ENOMEM, "cannot prepare the configuration");
 	}
 	made->memory = -1;
+	doors_init(&made->doors);
 	status = listeners_prepare(master->listeners, config, &made->listeners, why);
+	if (status == 0) {
+		status = doors_prepare(master, config, &made->doors, why);
+	}
 	if (status == 0) {
 		made->memory = reconfigure_seal(config, why);
 		status = made->memory < 0 ? made->memory : 0;
@@ -125,13 +132,6 @@ reconfigure_apply_kernel(struct master *master)
 }
 
 void
-reconfigure_next_generation(struct master *master)
-{
-	master->generation++;
-	stat_set(&master->board.writable->stats[STAT_MASTER_generation], master->generation);
-}
-
-void
 reconfigure_commit(struct master *master, struct reconfigure **reconfigure)
 {
 	struct reconfigure *next = *reconfigure;
@@ -141,10 +141,12 @@ reconfigure_commit(struct master *master, struct reconfigure **reconfigure)
 	master->config = next->config;
 	master->config_memory = next->memory;
 	next->memory = memory; /* closed below, with the rest that is no longer in force */
-	reconfigure_next_generation(master);
+	master->generation++;
+	stat_set(&master->board.writable->stats[STAT_MASTER_generation], master->generation);
 	log_set_level(log_levels[master->config->log_level]);
 	reconfigure_apply_kernel(master);
 	listeners_commit(master, &next->listeners);
+	doors_commit(master->doors, &next->doors);
 	config_free(&was);
 	reconfigure_free(reconfigure);
 }

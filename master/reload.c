@@ -2,8 +2,9 @@
  * nothing waits for the master; only the workers' answer is waited for on the loop. */
 #include "master/reload.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/board.h"
 #include "common/clock.h"
@@ -14,25 +15,43 @@
 #include "master/fleet.h"
 #include "master/lifecycle.h"
 #include "master/listeners.h"
-#include "master/listeners_change.h"
 #include "master/master.h"
+#include "master/monitor_child.h"
 #include "master/reconfigure.h"
+#include "master/requests.h"
 #include "master/world.h"
 
-#define NAMES_MAX              256
-#define REOPEN_LOG_INTERVAL_MS 60000
+#define NAMES_MAX 256
+
+static void reload_tell(struct master *master, enum log_level level, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+
+/* An event for everybody, and a line for those who asked for the reload. */
+static void
+reload_tell(struct master *master, enum log_level level, const char *format, ...)
+{
+	char line[1280];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	master_event(master, (int)level, "%s", line);
+	text_add(&master->reload->said, "%s\n", line);
+}
 
 static void
 reload_say(struct master *master, const struct findings *findings)
 {
 	for (size_t i = 0; i < findings->count; i++) {
-		master_event(master,
+		reload_tell(master,
 			findings->items[i].kind == FINDING_WARNING ? LOG_LEVEL_WARNING
 								   : LOG_LEVEL_ERROR,
 			"%s", findings->items[i].text);
 	}
 	if (findings->not_shown > 0) {
 		log_error("and %zu more", findings->not_shown);
+		text_add(&master->reload->said, "and %zu more\n", findings->not_shown);
 	}
 }
 
@@ -79,15 +98,9 @@ reload_name_new_workers(
 	char names[NAMES_MAX];
 
 	if (config_changed(was, config, EFFECT_NEW_WORKERS, names, sizeof(names)) > 0) {
-		master_event(master, LOG_LEVEL_NOTICE,
+		reload_tell(master, LOG_LEVEL_NOTICE,
 			"reload: %s: takes effect for workers that start from now on", names);
 	}
-}
-
-static bool
-reload_changes_log(const struct config *was, const struct config *is)
-{
-	return strcmp(was->log, is->log) != 0 || was->log_level != is->log_level;
 }
 
 /* @return whether it is in force */
@@ -96,7 +109,6 @@ reload_try(struct master *master, struct findings *findings)
 {
 	struct config *config = reload_read(master, findings);
 	struct reconfigure *reconfigure;
-	bool changes_log;
 	struct fault why;
 
 	if (config == NULL) {
@@ -108,20 +120,17 @@ reload_try(struct master *master, struct findings *findings)
 		return false;
 	}
 	reload_name_new_workers(master, master->config, config);
-	changes_log = reload_changes_log(master->config, config);
 	reconfigure_commit(master, &reconfigure);
-	if (changes_log) {
-		fleet_send_log(master->fleet);
-	}
 	return true;
 }
 
 static void
-reload_finish(struct master *master)
+reload_finish(struct master *master, bool is_good)
 {
 	struct reload *reload = master->reload;
 
 	reload->is_running = false;
+	requests_on_reload(master, reload->run, is_good, reload->words);
 	if (master->state != MASTER_SERVING) {
 		return;
 	}
@@ -136,62 +145,27 @@ static void
 reload_on_settled(struct master *master, const char *failure)
 {
 	if (failure != NULL) {
-		master_event(master, LOG_LEVEL_ERROR,
+		reload_tell(master, LOG_LEVEL_ERROR,
 			"reload: configuration %llu is in force in the master, but not in all "
 			"workers: %s",
 			(unsigned long long)master->generation, failure);
 	} else {
-		master_event(master, LOG_LEVEL_NOTICE,
+		reload_tell(master, LOG_LEVEL_NOTICE,
 			"reload: configuration %llu is in force in all %u workers",
 			(unsigned long long)master->generation, fleet_serving(master->fleet));
 	}
-	reload_finish(master);
-}
-
-static void
-reload_on_reopened(struct master *master, const char *failure)
-{
-	if (failure != NULL) {
-		master_event(master, LOG_LEVEL_ERROR, "listeners opened anew: %s", failure);
-	}
-	reload_finish(master);
-}
-
-void
-reload_reopen(struct master *master)
-{
-	static struct log_limit limit;
-	struct listeners_change *change;
-	struct fault why;
-	uint64_t suppressed;
-
-	if (master->state != MASTER_SERVING || master->reload->is_running) {
-		return;
-	}
-	if (listeners_prepare(master->listeners, master->config, &change, &why) != 0) {
-		if (log_limit_allows(&limit, REOPEN_LOG_INTERVAL_MS, &suppressed)) {
-			master_event(
-				master, LOG_LEVEL_ERROR, "%s; trying again each second", why.text);
-		}
-		return;
-	}
-	listeners_commit(master, &change);
-	/* The number stands for configuration and sockets together: it tells the workers of both.
-	 */
-	reconfigure_next_generation(master);
-	master->reload->is_running = true;
-	fleet_apply(master->fleet, reload_on_reopened);
+	reload_finish(master, failure == NULL);
 }
 
 static void
 reload_fail(struct master *master, const struct findings *findings)
 {
 	stat_add(&master->board.writable->stats[STAT_MASTER_reloads_failed], 1);
-	master_event(master, LOG_LEVEL_ERROR,
+	reload_tell(master, LOG_LEVEL_ERROR,
 		"reload refused, errors in %s: %zu; nothing changed, configuration %llu goes on",
 		master->config_path, findings->errors + findings->world_errors,
 		(unsigned long long)master->generation);
-	reload_finish(master);
+	reload_finish(master, false);
 }
 
 static void
@@ -222,6 +196,8 @@ reload_request(struct master *master)
 		return;
 	}
 	reload->is_running = true;
+	reload->run++;
+	text_init(&reload->said, reload->words, sizeof(reload->words));
 	notify_reloading(&master->notify, clock_monotonic_us());
 	master_event(master, LOG_LEVEL_NOTICE, "reload: reading %s", master->config_path);
 	reload->was_refused = !reload_try(master, findings);
@@ -230,6 +206,8 @@ reload_request(struct master *master)
 		stat_add(&master->board.writable->stats[STAT_MASTER_reloads], 1);
 		listeners_report(master);
 		reload_resize(master);
+		fleet_send_log(master->fleet);
+		monitor_child_apply(master->monitor);
 		fleet_apply(master->fleet, reload_on_settled);
 	} else {
 		reload_say(master, findings);

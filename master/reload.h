@@ -6,6 +6,9 @@
 #include <stdbool.h>
 
 #include "common/defs.h"
+#include "common/text.h"
+
+#define RELOAD_WORDS_MAX 24576 /* room for every finding */
 
 struct master;
 
@@ -14,10 +17,10 @@ struct reload {
 	bool is_running;  /* the workers have not all taken the last one yet */
 	bool is_wanted;   /* asked for meanwhile: once more when they have */
 	unsigned workers; /* how many the last configuration asked for */
+	unsigned run;     /* number of the last one begun */
+	struct text said; /* what the log has of it, for those who asked */
+	char words[RELOAD_WORDS_MAX];
 };
 
-/** Open the lost sockets of the configuration in force anew and hand them to the workers; not while
- * a reload is going on, to be asked for again then. */
-void reload_reopen(struct master *master);
 /** Reload now, or once more after the one that is going on. */
 void reload_request(struct master *master);

@@ -16,12 +16,15 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "master/doors.h"
 #include "master/fleet.h"
 #include "master/lifecycle.h"
 #include "master/listeners.h"
 #include "master/master.h"
+#include "master/monitor_child.h"
 #include "master/reconfigure.h"
 #include "master/reload.h"
+#include "master/requests.h"
 #include "master/title.h"
 #include "master/world.h"
 
@@ -164,9 +167,11 @@ startup_warn_unused(struct master *master)
 	for (size_t i = 0; i < master->activation.count; i++) {
 		if (master->activation.sockets[i].fd >= 0) {
 			master_event(master, LOG_LEVEL_WARNING,
-				"the service manager passed a socket for %s, the address of no "
-				"listener: its clients wait and are never served; add the address "
-				"to a listener, or take it out of the .socket unit",
+				"the service manager passed a socket for %s, which no listener has "
+				"as its "
+				"address: clients that connect to it wait and are never served; "
+				"add the "
+				"address to a listener, or take it out of the .socket unit",
 				address_format(&master->activation.sockets[i].address, where));
 		}
 	}
@@ -196,6 +201,9 @@ startup_run_workers(struct master *master, struct config *config, const struct f
 	master->reload->workers = reconfigure_count_workers(master);
 	status = fleet_start(master, master->reload->workers, why);
 	if (status == 0) {
+		status = monitor_child_start(master->monitor, master, why);
+	}
+	if (status == 0) {
 		fleet_apply(master->fleet, startup_on_settled);
 	}
 	return status;
@@ -204,6 +212,9 @@ startup_run_workers(struct master *master, struct config *config, const struct f
 static void
 startup_close(struct master *master)
 {
+	monitor_child_close(master->monitor);
+	requests_fini(master->requests);
+	doors_close(master->doors);
 	fleet_free(&master->fleet);
 	listeners_close_all(master->listeners);
 	free(master->listeners->sockets);
@@ -229,17 +240,28 @@ startup_serve(struct master *master, struct config *config, const struct finding
 {
 	struct lifecycle lifecycle = {0};
 	struct listeners listeners = {.activation = &master->activation};
-	struct reload reload = {0};
+	struct doors doors;
+	struct monitor_child monitor = {0};
+	struct requests requests;
+	static struct reload reload;
 	struct fault why;
 	int exit_status = EXIT_FAILURE;
 	int status;
 
+	doors_init(&doors);
+	master->doors = &doors;
+	master->monitor = &monitor;
 	master->listeners = &listeners;
 	master->reload = &reload;
 	master->pidfile.fd = -1;
 	log_set_identity("master");
 	title_set("acceptd: master %s", config->path);
-	status = startup_open(master, config, &why);
+	status = requests_init(&requests, master);
+	if (status == 0) {
+		status = startup_open(master, config, &why);
+	} else {
+		(void)fault_set(&why, -status, "cannot start");
+	}
 	if (status == 0) {
 		status = startup_run_workers(master, config, findings, &lifecycle, &why);
 	} else {

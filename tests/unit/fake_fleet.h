@@ -61,6 +61,30 @@ fleet_holds_socket(const struct fleet *fleet, uint32_t number)
 	(void)number;
 	return fake_fleet.holds;
 }
+bool
+fleet_can_be_asked(const struct fleet *fleet, int slot)
+{
+	(void)fleet;
+	(void)slot;
+	return false;
+}
+bool
+fleet_ask_list(struct fleet *fleet, int slot, uint32_t id, int memory)
+{
+	(void)fleet;
+	(void)slot;
+	(void)id;
+	(void)memory;
+	return false;
+}
+bool
+fleet_ask_kill(struct fleet *fleet, int slot, const struct channel_kill *kill)
+{
+	(void)fleet;
+	(void)slot;
+	(void)kill;
+	return false;
+}
 void
 fleet_send_log(struct fleet *fleet)
 {

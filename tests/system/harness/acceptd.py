@@ -28,7 +28,8 @@ class Acceptd:
         self.log_path = os.path.join(self.directory, "log")
         self.pid_path = os.path.join(self.directory, "pid")
         self.options = {"workers": 2, "user": "nobody", "pid_file": self.pid_path,
-                        "log": "stderr", "drain_timeout": "5s", "max_connections": 2000}
+                        "log": "stderr", "drain_timeout": "5s", "max_connections": 2000,
+                        "admin": {"socket": self.path("admin.sock")}}
         self.listeners = [config.listener(address=f"127.0.0.1:{port}")]
         self.process = None
         self.master = None  # pid
