@@ -308,7 +308,7 @@ END_TEST
 START_TEST(includes_that_multiply_come_to_an_end)
 {
 	for (int i = 0; i < 10; i++) {
-		char name[16];
+		char name[24];
 		char content[128];
 
 		(void)snprintf(name, sizeof(name), "%d.conf", i);

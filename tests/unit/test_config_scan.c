@@ -147,7 +147,7 @@ END_TEST
 START_TEST(brackets_have_a_depth)
 {
 	char text[2 * SCAN_DEPTH_MAX + 3] = "";
-	char spelt[sizeof(text)];
+	char spelt[sizeof(text) + 1];
 	struct fault why;
 	int line = 0;
 

@@ -49,7 +49,7 @@ END_TEST
 
 START_TEST(a_server_that_leaves_moves_little_but_its_own_clients)
 {
-	static char names[20][8];
+	static char names[20][16];
 	struct maglev_server servers[20];
 	unsigned moved = 0;
 

@@ -131,9 +131,10 @@ START_TEST(the_last_step_is_sent_again_when_the_manager_was_busy)
 }
 END_TEST
 
+#define TEN_BYTES "/ten/bytes"
 static const char *const bad_addresses[] = {"", "/", "relative/path", "vsock:2:1234",
-	"/a/path/that/is/longer/than/the/one/hundred/and/eight/bytes/which/fit/into/the/address/of/"
-	"a/unix/socket/on/linux"};
+	(TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES
+			TEN_BYTES TEN_BYTES)};
 
 START_TEST(a_damaged_address_is_told_and_ignored)
 {
