@@ -8,6 +8,7 @@
 #include "common/config.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/text.h"
 #include "master/fleet.h"
 #include "master/listeners.h"
 #include "master/listeners_watch.h"
@@ -18,6 +19,7 @@
 
 #define WATCH_PERIOD_MS  100
 #define SECOND_PERIOD_MS 1000
+#define REOPEN_PERIOD_MS 100
 #define STATUS_MAX       128
 
 /* Emptying the queues before the workers go: looked at every 20 ms; at least 100 ms, in which the
@@ -45,8 +47,9 @@ lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 	struct master *master = container_of(timer, struct lifecycle, second)->master;
 
 	(void)loop;
-	if (master->state == MASTER_SERVING) {
-		listeners_heal(master); /* later on we shut them ourselves */
+	/* Later on we shut them ourselves. */
+	if (master->state == MASTER_SERVING && listeners_heal(master)) {
+		reload_reopen(master);
 	}
 	queue_watch_second(master);
 	notify_retry(&master->notify);
@@ -165,14 +168,17 @@ void
 lifecycle_drain(struct master *master, const char *reason)
 {
 	struct lifecycle *lifecycle = master->lifecycle;
+	struct text text;
+	char patience[32];
 
 	if (master->state != MASTER_SERVING) {
 		lifecycle_stop(master, EXIT_SUCCESS, reason);
 		return;
 	}
+	text_init(&text, patience, sizeof(patience));
+	text_add_duration_ms(&text, master->config->drain_timeout_ms);
 	master_event(master, LOG_LEVEL_NOTICE,
-		"%s: taking no new clients; connections may finish within %lld s", reason,
-		(long long)(master->config->drain_timeout_ms / 1000));
+		"%s: taking no new clients; connections may finish within %s", reason, patience);
 	master_enter(master, MASTER_DRAINING, reason);
 	lifecycle->drain_began_ms = clock_monotonic_ms();
 	notify_stopping(&master->notify, "Finishing connections");
@@ -193,10 +199,11 @@ lifecycle_stop_by_signal(struct master *master)
 }
 
 static void
-lifecycle_reopen_logs(struct master *master)
+lifecycle_reopen_logs_now(struct master *master)
 {
 	struct fault why;
 
+	loop_timer_start(master->loop, &master->lifecycle->logs, REOPEN_PERIOD_MS);
 	if (log_reopen(&why) != 0) {
 		master_event(master, LOG_LEVEL_ERROR,
 			"SIGUSR1: cannot open the log again: %s; writing to the old one", why.text);
@@ -207,9 +214,40 @@ lifecycle_reopen_logs(struct master *master)
 	master_event(master, LOG_LEVEL_NOTICE, "SIGUSR1: log opened again");
 }
 
+/* A storm of requests must not fill the channels of the workers: one at once, the rest as one. */
+static void
+lifecycle_reopen_logs(struct master *master)
+{
+	struct lifecycle *lifecycle = master->lifecycle;
+
+	if (ev_is_active(&lifecycle->logs.watcher)) {
+		lifecycle->logs_wanted = true;
+		return;
+	}
+	lifecycle_reopen_logs_now(master);
+}
+
+static void
+lifecycle_on_logs(struct ev_loop *loop, struct loop_timer *timer)
+{
+	struct lifecycle *lifecycle = container_of(timer, struct lifecycle, logs);
+
+	(void)loop;
+	if (lifecycle->logs_wanted) {
+		lifecycle->logs_wanted = false;
+		lifecycle_reopen_logs_now(lifecycle->master);
+	}
+}
+
 static void
 lifecycle_refuse_upgrade(struct master *master)
 {
+	static struct log_limit limit;
+	uint64_t suppressed;
+
+	if (!log_limit_allows(&limit, SECOND_PERIOD_MS, &suppressed)) {
+		return;
+	}
 	master_event(master, LOG_LEVEL_WARNING,
 		"SIGUSR2: this version cannot upgrade in place; nothing changed. To run another "
 		"program, stop this one and start the other");
@@ -275,6 +313,7 @@ lifecycle_start(struct lifecycle *lifecycle, struct master *master)
 	loop_timer_init(&lifecycle->watch, lifecycle_on_watch);
 	loop_timer_init(&lifecycle->second, lifecycle_on_second);
 	loop_timer_init(&lifecycle->watchdog, lifecycle_on_watchdog);
+	loop_timer_init(&lifecycle->logs, lifecycle_on_logs);
 	loop_timer_init(&lifecycle->stop, lifecycle_on_stop);
 	signals_start(&lifecycle->signals, master->loop, master, &actions);
 	loop_timer_repeat(master->loop, &lifecycle->watch, WATCH_PERIOD_MS);
@@ -292,6 +331,7 @@ lifecycle_close(struct lifecycle *lifecycle)
 	loop_timer_stop(loop, &lifecycle->watch);
 	loop_timer_stop(loop, &lifecycle->second);
 	loop_timer_stop(loop, &lifecycle->watchdog);
+	loop_timer_stop(loop, &lifecycle->logs);
 	loop_timer_stop(loop, &lifecycle->stop);
 	signals_stop(&lifecycle->signals, loop);
 }

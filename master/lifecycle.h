@@ -16,6 +16,8 @@ struct lifecycle {
 	struct loop_timer watch;    /* ten times a second */
 	struct loop_timer second;   /* once a second */
 	struct loop_timer watchdog; /* as often as the service manager wants a sign of life */
+	struct loop_timer logs;     /* runs while the logs must not be opened again yet */
+	bool logs_wanted;           /* asked for meanwhile */
 	struct loop_timer stop;     /* while stopping: queues run empty, then patience runs out */
 	int64_t drain_began_ms;     /* monotonic */
 	struct queue_watch queue_watch;

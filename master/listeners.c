@@ -72,8 +72,9 @@ listeners_net_options(const struct listener_config *listener, struct net_options
 static bool
 listeners_can_return(const struct listening_socket *socket)
 {
-	return !socket->is_retiring || socket->address.any.sa_family != AF_UNIX ||
-	       socket->was_inherited;
+	return !socket->is_lost &&
+	       (!socket->is_retiring || socket->address.any.sa_family != AF_UNIX ||
+		       socket->was_inherited);
 }
 
 struct listening_socket *

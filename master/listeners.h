@@ -31,6 +31,7 @@ struct listening_socket {
 	bool is_retiring;
 	bool is_shut;       /* new clients are kept out; never without CAP_NET_ADMIN */
 	bool is_released;   /* retiring, empty, and the workers were told to let go */
+	bool is_lost;       /* a unix socket that somebody shut down: nothing can revive it */
 	bool is_drained;    /* an operator keeps new clients out */
 	bool was_inherited; /* from socket activation: never unlinked, never shut, never re-bound */
 	int64_t quiet_since_ms; /* retiring: the queue has been empty since; 0: it was not */
@@ -55,7 +56,7 @@ bool listeners_describe(const struct listeners *listeners, size_t *cursor,
 /** What of a listener's options the kernel has to know. Pure. */
 void listeners_net_options(const struct listener_config *listener, struct net_options *options);
 /** The socket that serves an address, NULL if there is none. One that is on its way out counts only
- *  while new clients can be let in again. */
+ *  while new clients can be let in again; one that is lost does not count. */
 struct listening_socket *listeners_find(
 	const struct listeners *listeners, const struct address *address);
 

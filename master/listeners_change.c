@@ -208,6 +208,10 @@ commit_retire(struct master *master, struct listening_socket *socket)
 		return;
 	}
 	socket->is_retiring = true;
+	if (socket->is_lost) {
+		socket->is_shut = true; /* its end has been told when it was found */
+		return;
+	}
 	listeners_shut_out_socket(socket);
 	master_event(master, LOG_LEVEL_NOTICE,
 		"listener %s: %s is no longer configured; serving the clients that are in its "

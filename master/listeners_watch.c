@@ -1,6 +1,7 @@
 /* Looks after the open sockets. Two getsockopt calls a socket, about half a microsecond. */
 #include "master/listeners_watch.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "common/board.h"
@@ -20,7 +21,6 @@
 /* Counts that belong to one listener's name, over all its sockets. */
 struct watch_sum {
 	uint64_t depth, limit, asked, dropped;
-	bool is_used;
 };
 
 /* Why a socket has to be healed; NULL when it is as we made it. */
@@ -47,6 +47,19 @@ heal_find_damage(const struct listening_socket *socket)
 	return NULL;
 }
 
+/* The name stays with the socket for ever, but its path can be given to another one. */
+static void
+heal_give_up(struct master *master, struct listening_socket *socket, const char *where)
+{
+	socket->is_lost = true;
+	socket->path_inode = 0; /* the path will be the next one's, perhaps with the same number */
+	stat_add(&master->board.writable->stats[STAT_MASTER_listeners_healed], 1);
+	master_event(master, LOG_LEVEL_ERROR,
+		"listener %s: %s: somebody shut it down; clients in its queue are lost, opening it "
+		"anew. Suspect a module or a worker that was taken over",
+		master->config->listeners[socket->listener].name, where);
+}
+
 static void
 heal_socket(struct master *master, struct listening_socket *socket, const char *damage)
 {
@@ -55,10 +68,16 @@ heal_socket(struct master *master, struct listening_socket *socket, const char *
 	struct net_options options;
 	struct net_queue queue;
 	struct fault why;
+	int status;
 
 	listeners_net_options(listener, &options);
 	address_format(&socket->address, where);
-	if (net_listener_apply(socket->fd, &options, &why) != 0) {
+	status = net_listener_apply(socket->fd, &options, &why);
+	if (status == -ESHUTDOWN) {
+		heal_give_up(master, socket, where);
+		return;
+	}
+	if (status != 0) {
 		master_event(master, LOG_LEVEL_ERROR,
 			"listener %s: %s: %s; cannot open it again: %s", listener->name, where,
 			damage, why.text);
@@ -75,17 +94,24 @@ heal_socket(struct master *master, struct listening_socket *socket, const char *
 		listener->name, where, damage, (unsigned)socket->effective_backlog);
 }
 
-void
+bool
 listeners_heal(struct master *master)
 {
+	bool is_any_lost = false;
+
 	for (size_t i = 0; i < master->listeners->count; i++) {
 		struct listening_socket *socket = &master->listeners->sockets[i];
-		const char *damage = socket->listener >= 0 ? heal_find_damage(socket) : NULL;
+		const char *damage = NULL;
 
+		if (socket->listener >= 0 && !socket->is_lost) {
+			damage = heal_find_damage(socket);
+		}
 		if (damage != NULL) {
 			heal_socket(master, socket, damage);
 		}
+		is_any_lost = is_any_lost || (socket->listener >= 0 && socket->is_lost);
 	}
+	return is_any_lost;
 }
 
 /* A queue that clients can still join never runs empty for sure: it is given the same time, and no
@@ -98,7 +124,6 @@ watch_sample(struct listening_socket *socket, struct watch_sum *sum, int64_t now
 	if (net_listener_sample(socket->fd, &queue) != 0) {
 		return;
 	}
-	sum->is_used = true;
 	sum->depth += queue.depth;
 	sum->dropped += queue.dropped_segments - socket->dropped_before; /* modulo 2^32 */
 	socket->dropped_before = queue.dropped_segments;

@@ -10,6 +10,7 @@
 #include "master/daemon.h"
 #include "master/master.h"
 #include "master/options.h"
+#include "master/signals.h"
 #include "master/startup.h"
 #include "master/title.h"
 #include "master/world.h"
@@ -73,6 +74,7 @@ main_serve(const struct options *options)
 	struct fault why;
 	int status;
 
+	signals_hold();
 	/* First of all, before other descriptors get the numbers of those that were passed. */
 	if (activation_open(&master.activation, ACTIVATION_FIRST_FD, &why) != 0) {
 		return main_fail(why.text, EXIT_WORLD);

@@ -47,9 +47,9 @@ struct master {
 	int64_t descriptor_limit;           /* hard limit of a worker */
 	struct listeners *listeners;
 	struct fleet *fleet;
-	struct doors *doors;           /* the monitor's listening sockets */
-	struct monitor_child *monitor; /* zeroed until it is started */
-	struct requests *requests;     /* what operators wait for */
+	struct doors *doors;               /* the monitor's listening sockets */
+	struct monitor_child *monitor;     /* zeroed until it is started */
+	struct requests *requests;         /* what operators wait for */
 	struct kernel_somaxconn somaxconn; /* what became of it at the last start or reload */
 	struct activation activation;
 	bool is_daemon; /* -d: there is no terminal to write to */

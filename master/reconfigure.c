@@ -132,6 +132,13 @@ reconfigure_apply_kernel(struct master *master)
 }
 
 void
+reconfigure_next_generation(struct master *master)
+{
+	master->generation++;
+	stat_set(&master->board.writable->stats[STAT_MASTER_generation], master->generation);
+}
+
+void
 reconfigure_commit(struct master *master, struct reconfigure **reconfigure)
 {
 	struct reconfigure *next = *reconfigure;
@@ -141,8 +148,7 @@ reconfigure_commit(struct master *master, struct reconfigure **reconfigure)
 	master->config = next->config;
 	master->config_memory = next->memory;
 	next->memory = memory; /* closed below, with the rest that is no longer in force */
-	master->generation++;
-	stat_set(&master->board.writable->stats[STAT_MASTER_generation], master->generation);
+	reconfigure_next_generation(master);
 	log_set_level(log_levels[master->config->log_level]);
 	reconfigure_apply_kernel(master);
 	listeners_commit(master, &next->listeners);

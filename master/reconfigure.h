@@ -19,5 +19,7 @@ int reconfigure_prepare(struct master *master, struct config *config,
  *  the configuration before. */
 void reconfigure_commit(struct master *master, struct reconfigure **reconfigure);
 
+/** Count on: what the workers were told is no longer all. */
+void reconfigure_next_generation(struct master *master);
 /** How many workers the configuration in force asks for on this machine; says why. */
 unsigned reconfigure_count_workers(struct master *master);

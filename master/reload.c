@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/board.h"
 #include "common/clock.h"
@@ -15,13 +16,15 @@
 #include "master/fleet.h"
 #include "master/lifecycle.h"
 #include "master/listeners.h"
+#include "master/listeners_change.h"
 #include "master/master.h"
 #include "master/monitor_child.h"
 #include "master/reconfigure.h"
 #include "master/requests.h"
 #include "master/world.h"
 
-#define NAMES_MAX 256
+#define NAMES_MAX              256
+#define REOPEN_LOG_INTERVAL_MS 60000
 
 static void reload_tell(struct master *master, enum log_level level, const char *format, ...)
 	PRINTF_LIKE(3, 4);
@@ -103,12 +106,19 @@ reload_name_new_workers(
 	}
 }
 
+static bool
+reload_changes_log(const struct config *was, const struct config *is)
+{
+	return strcmp(was->log, is->log) != 0 || was->log_level != is->log_level;
+}
+
 /* @return whether it is in force */
 static bool
 reload_try(struct master *master, struct findings *findings)
 {
 	struct config *config = reload_read(master, findings);
 	struct reconfigure *reconfigure;
+	bool changes_log;
 	struct fault why;
 
 	if (config == NULL) {
@@ -120,7 +130,11 @@ reload_try(struct master *master, struct findings *findings)
 		return false;
 	}
 	reload_name_new_workers(master, master->config, config);
+	changes_log = reload_changes_log(master->config, config);
 	reconfigure_commit(master, &reconfigure);
+	if (changes_log) {
+		fleet_send_log(master->fleet);
+	}
 	return true;
 }
 
@@ -155,6 +169,41 @@ reload_on_settled(struct master *master, const char *failure)
 			(unsigned long long)master->generation, fleet_serving(master->fleet));
 	}
 	reload_finish(master, failure == NULL);
+}
+
+static void
+reload_on_reopened(struct master *master, const char *failure)
+{
+	if (failure != NULL) {
+		master_event(master, LOG_LEVEL_ERROR, "listeners opened anew: %s", failure);
+	}
+	reload_finish(master, failure == NULL);
+}
+
+void
+reload_reopen(struct master *master)
+{
+	static struct log_limit limit;
+	struct listeners_change *change;
+	struct fault why;
+	uint64_t suppressed;
+
+	if (master->state != MASTER_SERVING || master->reload->is_running) {
+		return;
+	}
+	if (listeners_prepare(master->listeners, master->config, &change, &why) != 0) {
+		if (log_limit_allows(&limit, REOPEN_LOG_INTERVAL_MS, &suppressed)) {
+			master_event(
+				master, LOG_LEVEL_ERROR, "%s; trying again each second", why.text);
+		}
+		return;
+	}
+	listeners_commit(master, &change);
+	/* The number stands for configuration and sockets together: it tells the workers of both.
+	 */
+	reconfigure_next_generation(master);
+	master->reload->is_running = true;
+	fleet_apply(master->fleet, reload_on_reopened);
 }
 
 static void
@@ -206,7 +255,6 @@ reload_request(struct master *master)
 		stat_add(&master->board.writable->stats[STAT_MASTER_reloads], 1);
 		listeners_report(master);
 		reload_resize(master);
-		fleet_send_log(master->fleet);
 		monitor_child_apply(master->monitor);
 		fleet_apply(master->fleet, reload_on_settled);
 	} else {

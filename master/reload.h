@@ -22,5 +22,8 @@ struct reload {
 	char words[RELOAD_WORDS_MAX];
 };
 
+/** Open the lost sockets of the configuration in force anew and hand them to the workers; not while
+ * a reload is going on, to be asked for again then. */
+void reload_reopen(struct master *master);
 /** Reload now, or once more after the one that is going on. */
 void reload_request(struct master *master);

@@ -17,6 +17,26 @@ signals_on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 	request->act(request->owner->master);
 }
 
+/* Those whose default is the end of the process, but which ask for less than that. */
+static void
+signals_mask(int how)
+{
+	static const int held[] = {SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+		(void)sigaddset(&set, held[i]);
+	}
+	(void)sigprocmask(how, &set, NULL);
+}
+
+void
+signals_hold(void)
+{
+	signals_mask(SIG_BLOCK);
+}
+
 void
 signals_start(struct signals *signals, struct ev_loop *loop, struct master *master,
 	const struct signals_actions *actions)
@@ -55,6 +75,7 @@ signals_start(struct signals *signals, struct ev_loop *loop, struct master *mast
 		ev_signal_start(loop, &request->watcher);
 		ev_unref(loop);
 	}
+	signals_mask(SIG_UNBLOCK);
 }
 
 void

@@ -30,6 +30,8 @@ struct signals {
 	struct master *master;
 };
 
+/** Until signals_start: let what asks for a change wait rather than end the process. */
+void signals_hold(void);
 /** Begin to watch; SIGPIPE and SIGXFSZ are ignored from here on. Does not keep the loop alive. */
 void signals_start(struct signals *signals, struct ev_loop *loop, struct master *master,
 	const struct signals_actions *actions);

@@ -167,11 +167,9 @@ startup_warn_unused(struct master *master)
 	for (size_t i = 0; i < master->activation.count; i++) {
 		if (master->activation.sockets[i].fd >= 0) {
 			master_event(master, LOG_LEVEL_WARNING,
-				"the service manager passed a socket for %s, which no listener has "
-				"as its "
-				"address: clients that connect to it wait and are never served; "
-				"add the "
-				"address to a listener, or take it out of the .socket unit",
+				"the service manager passed a socket for %s, the address of no "
+				"listener: its clients wait and are never served; add the address "
+				"to a listener, or take it out of the .socket unit",
 				address_format(&master->activation.sockets[i].address, where));
 		}
 	}

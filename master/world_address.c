@@ -30,8 +30,9 @@ struct probe {
 	char where[ADDRESS_TEXT_MAX];
 };
 
+/* @return 0 or negative errno */
 static int
-probe_bind(const struct address *address)
+probe_bind_one(const struct address *address)
 {
 	int on = 1, v6only = !address->is_dual, status = 0;
 	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -47,6 +48,21 @@ probe_bind(const struct address *address)
 	}
 	(void)close(fd);
 	return status;
+}
+
+/* Where the kernel has no IPv6, "every address" is every IPv4 address: net_listen(). */
+static int
+probe_bind(const struct address *address)
+{
+	int status = probe_bind_one(address);
+	struct address every = {.len = sizeof(every.in4)};
+
+	if (status != -EAFNOSUPPORT || !address->is_dual) {
+		return status;
+	}
+	every.in4.sin_family = AF_INET;
+	every.in4.sin_port = address->in6.sin6_port;
+	return probe_bind_one(&every);
 }
 
 /* Binding would leave a path behind, so a unix socket is looked at. Connecting with the wrong type

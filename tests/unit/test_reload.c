@@ -121,7 +121,7 @@ START_TEST(a_good_file_is_put_in_force)
 	ck_assert_uint_eq(count(STAT_MASTER_reloads), 1);
 	ck_assert_uint_eq(count(STAT_MASTER_generation), 2);
 	ck_assert_uint_eq(fake_fleet.applied, 1);
-	ck_assert_uint_eq(fake_fleet.logs_sent, 1);
+	ck_assert_uint_eq(fake_fleet.logs_sent, 0);
 	ck_assert_int_eq(descriptor_read_all(master.config_memory, 1 << 20, &text, &len), 0);
 	ck_assert_ptr_nonnull(strstr(text, "\"7s\""));
 	free(text);
@@ -234,6 +234,26 @@ START_TEST(the_number_of_workers_follows_the_file)
 }
 END_TEST
 
+START_TEST(a_lost_socket_is_opened_anew_and_handed_out)
+{
+	listeners.sockets[0].is_lost = true;
+	close(listeners.sockets[0].fd); /* or its port would be in use */
+	listeners.sockets[0].fd = -1;
+	reload.is_running = true;
+	reload_reopen(&master);
+	ck_assert_uint_eq(fake_fleet.applied, 0); /* one change at a time */
+	reload.is_running = false;
+	reload_reopen(&master);
+	ck_assert_uint_eq(fake_fleet.applied, 1);
+	ck_assert_int_ge(listeners.sockets[0].fd, 0);
+	ck_assert_uint_eq(listeners.sockets[0].number, 2);
+	ck_assert(reload.is_running);
+	fake_fleet.on_settled(&master, NULL);
+	ck_assert(!reload.is_running);
+	ck_assert_uint_eq(master.generation, 2); /* or the workers would take it for known */
+}
+END_TEST
+
 START_TEST(the_log_moves_with_the_commit)
 {
 	char more[128], log_path[64];
@@ -247,6 +267,7 @@ START_TEST(the_log_moves_with_the_commit)
 	write_config(more, port);
 	reload_request(&master);
 	ck_assert_int_eq(access(log_path, F_OK), 0);
+	ck_assert_uint_eq(fake_fleet.logs_sent, 1);
 }
 END_TEST
 
@@ -259,4 +280,5 @@ UNIT_TESTS("reload", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, a_server_that_starts_reloads_when_it_serves);
 	   tcase_add_test(tests, workers_that_refuse_end_the_reload_too);
 	   tcase_add_test(tests, the_number_of_workers_follows_the_file);
+	   tcase_add_test(tests, a_lost_socket_is_opened_anew_and_handed_out);
 	   tcase_add_test(tests, the_log_moves_with_the_commit);)
