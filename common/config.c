@@ -14,24 +14,63 @@
 #include "common/config_value.h"
 #include "common/text.h"
 
-void *
-config_base(const struct config *config, int listener)
+enum option_scope
+config_scope_of(const struct config *config, int element)
 {
-	return listener < 0 ? (void *)config : (void *)&config->listeners[listener];
+	if (element < 0) {
+		return OPTION_SERVER;
+	}
+	if (element < config_upstream_element(config, 0)) {
+		return OPTION_LISTENER;
+	}
+	return element < config_server_element(config, 0) ? OPTION_UPSTREAM
+							  : OPTION_UPSTREAM_SERVER;
 }
 
-static bool
-is_in_scope(const struct option *option, int listener)
+void *
+config_base(const struct config *config, int element)
 {
-	return option->scope == (listener < 0 ? OPTION_SERVER : OPTION_LISTENER);
+	switch (config_scope_of(config, element)) {
+	case OPTION_LISTENER:
+		return &config->listeners[element];
+	case OPTION_UPSTREAM:
+		return &config->upstreams[element - config_upstream_element(config, 0)];
+	case OPTION_UPSTREAM_SERVER:
+		return &config->servers[element - config_server_element(config, 0)];
+	default:
+		return (void *)(uintptr_t)config;
+	}
 }
 
 struct config_origin *
-config_origin_place(const struct config *config, int listener, const struct option *option)
+config_element_origin(const struct config *config, int element)
+{
+	void *base = config_base(config, element);
+
+	switch (config_scope_of(config, element)) {
+	case OPTION_LISTENER:
+		return &((struct listener_config *)base)->origin;
+	case OPTION_UPSTREAM:
+		return &((struct upstream_config *)base)->origin;
+	case OPTION_UPSTREAM_SERVER:
+		return &((struct upstream_server_config *)base)->origin;
+	default:
+		return NULL;
+	}
+}
+
+static bool
+is_in_scope(const struct config *config, const struct option *option, int element)
+{
+	return option->scope == config_scope_of(config, element);
+}
+
+struct config_origin *
+config_origin_place(const struct config *config, int element, const struct option *option)
 {
 	size_t row = (size_t)(option - config_schema);
 
-	return &config->private->origins[(size_t)(listener + 1) * config_schema_count + row];
+	return &config->private->origins[(size_t)(element + 1) * config_schema_count + row];
 }
 
 struct config_origin *
@@ -40,71 +79,131 @@ config_address_origin(const struct config *config, int listener, size_t index)
 	return &config->private->addresses[listener][index];
 }
 
+/* "listeners[echo]", or by its index while it has no name. */
+static void
+add_element(struct text *text, const char *list, const char *name, long index)
+{
+	text_add(text, "%s[", list);
+	if (name != NULL && name[0] != '\0') {
+		text_add_escaped(text, name, strlen(name));
+	} else {
+		text_add(text, "%ld", index);
+	}
+	text_add(text, "]");
+}
+
+static const struct upstream_config *
+upstream_of_server(const struct config *config, const struct upstream_server_config *server)
+{
+	for (size_t i = 0; i < config->upstream_count; i++) {
+		const struct upstream_config *upstream = &config->upstreams[i];
+
+		if (upstream->servers != NULL && server >= upstream->servers &&
+			server < upstream->servers + upstream->server_count) {
+			return upstream;
+		}
+	}
+	return NULL;
+}
+
+static void
+add_element_of(struct text *text, const struct config *config, int element)
+{
+	const void *base = config_base(config, element);
+	const struct listener_config *listener = base;
+	const struct upstream_config *upstream = base;
+	const struct upstream_server_config *server = base;
+
+	switch (config_scope_of(config, element)) {
+	case OPTION_LISTENER:
+		add_element(text, "listeners", listener->name, element);
+		break;
+	case OPTION_UPSTREAM:
+		add_element(text, "upstreams", upstream->name, upstream - config->upstreams);
+		break;
+	case OPTION_UPSTREAM_SERVER:
+		upstream = upstream_of_server(config, server);
+		if (upstream != NULL) {
+			add_element(
+				text, "upstreams", upstream->name, upstream - config->upstreams);
+			text_add(text, ".");
+			add_element(text, "servers", server->name, server - upstream->servers);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
 const char *
 config_path_of(
-	const struct config *config, int listener, const char *path, char buffer[CONFIG_PATH_MAX])
+	const struct config *config, int element, const char *path, char buffer[CONFIG_PATH_MAX])
 {
 	struct text text;
-	const char *name = listener < 0 ? NULL : config->listeners[listener].name;
 
 	text_init(&text, buffer, CONFIG_PATH_MAX);
-	if (name != NULL) {
-		text_add(&text, "listeners[");
-		text_add_escaped(&text, name, strlen(name));
-		text_add(&text, "]");
-	} else if (listener >= 0) {
-		text_add(&text, "listeners[%d]", listener);
-	}
-	text_add(&text, "%s%s", listener >= 0 && path[0] != '\0' ? "." : "", path);
+	add_element_of(&text, config, element);
+	text_add(&text, "%s%s", element >= 0 && path[0] != '\0' ? "." : "", path);
 	return buffer;
 }
 
 static int
-set_defaults(const struct config *config, int listener)
+set_defaults(const struct config *config, int element)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < config_schema_count && result == 0; i++) {
 		const struct option *option = &config_schema[i];
 
-		if (is_in_scope(option, listener)) {
+		if (is_in_scope(config, option, element)) {
 			result = config_value_set_default(
-				option, config_field(option, config_base(config, listener)));
+				option, config_field(option, config_base(config, element)));
 		}
 	}
 	return result;
 }
 
-int
-config_make_room(struct config *config, size_t count)
+/* calloc(0) may return NULL */
+static void *
+make_array(size_t count, size_t size)
 {
+	return calloc(count > 0 ? count : 1, size);
+}
+
+int
+config_make_room(struct config *config, struct config_counts counts)
+{
+	struct config_private *private = config->private;
+	size_t elements = counts.listeners + counts.upstreams + counts.servers;
 	int result = 0;
 
-	config->private->origins =
-		calloc((count + 1) * config_schema_count, sizeof(*config->private->origins));
-	config->listeners = calloc(count > 0 ? count : 1, sizeof(*config->listeners));
-	config->private->addresses =
-		calloc(count > 0 ? count : 1, sizeof(*config->private->addresses));
-	if (config->private->origins == NULL || config->private->addresses == NULL ||
-		config->listeners == NULL) {
+	private->origins = calloc((elements + 1) * config_schema_count, sizeof(*private->origins));
+	private->addresses = make_array(counts.listeners, sizeof(*private->addresses));
+	config->listeners = make_array(counts.listeners, sizeof(*config->listeners));
+	config->upstreams = make_array(counts.upstreams, sizeof(*config->upstreams));
+	config->servers = make_array(counts.servers, sizeof(*config->servers));
+	if (private->origins == NULL || private->addresses == NULL || config->listeners == NULL ||
+		config->upstreams == NULL || config->servers == NULL) {
 		return -ENOMEM;
 	}
-	config->listener_count = count;
-	for (int i = -1; i < (int)count && result == 0; i++) {
+	config->listener_count = counts.listeners;
+	config->upstream_count = counts.upstreams;
+	config->server_count = counts.servers;
+	for (int i = CONFIG_TOP; i < config_element_count(config) && result == 0; i++) {
 		result = set_defaults(config, i);
 	}
 	return result;
 }
 
 static void
-clear_values(const struct config *config, int listener)
+clear_values(const struct config *config, int element)
 {
 	for (size_t i = 0; i < config_schema_count; i++) {
 		const struct option *option = &config_schema[i];
 
-		if (is_in_scope(option, listener)) {
+		if (is_in_scope(config, option, element)) {
 			config_value_clear(
-				option, config_field(option, config_base(config, listener)));
+				option, config_field(option, config_base(config, element)));
 		}
 	}
 }
@@ -117,10 +216,12 @@ config_free(struct config **config)
 	if (gone == NULL) {
 		return;
 	}
-	for (int i = -1; i < (int)gone->listener_count; i++) {
+	for (int i = CONFIG_TOP; i < config_element_count(gone); i++) {
 		clear_values(gone, i);
 	}
 	free(gone->listeners);
+	free(gone->upstreams);
+	free(gone->servers);
 	free(gone->path);
 	if (gone->private != NULL) {
 		for (size_t i = 0; i < gone->private->file_count; i++) {
@@ -235,7 +336,7 @@ config_origin_of(const struct config *config, int listener, const char *path)
 	for (size_t i = 0; i < config_schema_count; i++) {
 		const struct option *option = &config_schema[i];
 
-		if (is_in_scope(option, listener) && strcmp(option->path, path) == 0) {
+		if (is_in_scope(config, option, listener) && strcmp(option->path, path) == 0) {
 			return *config_origin_place(config, listener, option);
 		}
 	}
@@ -251,4 +352,27 @@ config_listener(const struct config *config, const char *name)
 		}
 	}
 	return NULL;
+}
+
+const struct upstream_config *
+config_upstream(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->upstream_count; i++) {
+		const struct upstream_config *upstream = &config->upstreams[i];
+
+		if (upstream->name != NULL && strcmp(upstream->name, name) == 0) {
+			return upstream;
+		}
+	}
+	return NULL;
+}
+
+const char *
+config_server_name(const struct upstream_server_config *server, char buffer[ADDRESS_TEXT_MAX])
+{
+	if (server->name[0] != '\0') {
+		(void)snprintf(buffer, ADDRESS_TEXT_MAX, "%s", server->name);
+		return buffer;
+	}
+	return address_format(&server->where.items[0], buffer);
 }

@@ -10,6 +10,7 @@
 
 #include "common/address.h"
 #include "common/defs.h"
+#include "common/network.h"
 
 struct fault;
 
@@ -19,7 +20,10 @@ struct fault;
 #define CONFIG_NONE           0 /* "none" for durations and connection limits */
 
 #define CONFIG_LISTENERS_MAX 256
-#define CONFIG_ADDRESSES_MAX 16 /* of one listener */
+#define CONFIG_ADDRESSES_MAX 16  /* of one listener */
+#define CONFIG_NETWORKS_MAX  256 /* of one option */
+#define CONFIG_UPSTREAMS_MAX 64
+#define CONFIG_SERVERS_MAX   64 /* of one upstream */
 
 /* Values are indices into the schema's choices. */
 enum config_on_limit { ON_LIMIT_WAIT, ON_LIMIT_REFUSE };
@@ -30,6 +34,15 @@ enum config_log_level {
 	CONFIG_LOG_INFO,
 	CONFIG_LOG_DEBUG
 };
+enum config_balance {
+	BALANCE_ROUND_ROBIN,
+	BALANCE_LEAST_CONNECTIONS,
+	BALANCE_CLIENT_HASH,
+	BALANCE_RANDOM_TWO
+};
+enum config_send_proxy { SEND_PROXY_NONE, SEND_PROXY_V1, SEND_PROXY_V2 };
+enum config_on_down { ON_DOWN_WAIT, ON_DOWN_REFUSE };
+enum config_check_when { CHECK_DOWN, CHECK_ALWAYS };
 enum config_protocol {
 #define PROTOCOL(name, help) PROTOCOL_##name,
 #include "common/protocols.def"
@@ -67,7 +80,45 @@ struct listener_config {
 		int64_t interval_ms;
 		int64_t probes;
 	} keepalive;
-	struct config_origin origin; /* where the listener's group stands */
+	char *upstream;                /* name; "" unless the protocol is proxy */
+	int64_t half_close_timeout_ms; /* CONFIG_NONE */
+	struct config_origin origin;   /* where the listener's group stands */
+};
+
+/* One back end of an upstream. */
+struct upstream_server_config {
+	char *name;                /* "" : its address is its name */
+	struct address_list where; /* exactly one */
+	int64_t weight;            /* 0: no new connections */
+	int64_t max_connections;   /* over all workers; CONFIG_NONE */
+	int64_t backlog;           /* of its accept queue; CONFIG_NONE: connects are not paced */
+	bool backup;               /* only while no other server is up */
+	struct config_origin origin;
+};
+
+struct upstream_config {
+	char *name;  /* unique, as a listener's */
+	int balance; /* enum config_balance */
+	int64_t connect_timeout_ms;
+	int64_t queue_timeout_ms;
+	int64_t queue_max;           /* clients of all workers that wait for a place; CONFIG_NONE */
+	int on_down;                 /* enum config_on_down */
+	int send_proxy;              /* enum config_send_proxy */
+	struct network_list sources; /* single addresses; none: the kernel chooses */
+	int64_t settle_time_ms;      /* connected for so long counts as accepted */
+	int64_t slow_start_ms;       /* CONFIG_NONE */
+	struct {
+		int when; /* enum config_check_when */
+		int64_t interval_ms;
+		int64_t timeout_ms;
+		int64_t rise; /* good checks in a row until it is up */
+		int64_t fall; /* failed checks or connects in a row until it is down */
+		char *send;   /* "" : nothing */
+		char *expect; /* what the answer begins with; "" : connecting is enough */
+	} check;
+	struct upstream_server_config *servers;
+	size_t server_count;
+	struct config_origin origin;
 };
 
 struct config {
@@ -91,6 +142,10 @@ struct config {
 	} admin;
 	struct listener_config *listeners;
 	size_t listener_count;
+	struct upstream_config *upstreams;
+	size_t upstream_count;
+	struct upstream_server_config *servers; /* of all upstreams, each one's stand together */
+	size_t server_count;
 
 	char *path;                     /* of the main file, absolute */
 	struct config_private *private; /* origins, file names */
@@ -130,8 +185,8 @@ void findings_print(const struct findings *findings, FILE *stream);
  *
  * `@include` takes a pattern of glob(7); what matches is read in the order of the names, relative
  * to the file in which it stands. At the top level every included file is a configuration of its
- * own right: `listeners` of all files are put together, any other setting is given once in all of
- * them. Inside brackets the file stands for its text.
+ * own right: `listeners` and `upstreams` of all files are put together, any other setting is given
+ * once in all of them. Inside brackets the file stands for its text.
  *  @param path     main file; messages name it as given here
  *  @param findings added to, sorted by line
  *  @return 0 and *config, to be freed with config_free, perhaps with warnings; -EINVAL when there
@@ -152,6 +207,11 @@ int config_dump_text(const struct config *config, char **text, size_t *len) MUST
 struct config_origin config_origin_of(const struct config *config, int listener, const char *path);
 /** Listener by name, or NULL. */
 const struct listener_config *config_listener(const struct config *config, const char *name);
+/** Upstream by name, or NULL. */
+const struct upstream_config *config_upstream(const struct config *config, const char *name);
+/** What messages call a server: its name, or its address. @return buffer */
+const char *config_server_name(
+	const struct upstream_server_config *server, char buffer[ADDRESS_TEXT_MAX]);
 /** Write the names of the changed options between two configurations whose effect is `effect`, as
  *  "cpu_pinning, hang_timeout", into buffer. @return how many there are */
 size_t config_changed(

@@ -10,17 +10,36 @@
 #include "common/text.h"
 
 #define LISTENERS "listeners"
+#define UPSTREAMS "upstreams"
+#define SERVERS   "servers"
 
 struct bind {
 	struct config *config;
-	int listener; /* -1: the server's own options */
+	int element;
 	struct findings *findings;
+};
+
+/* The lists whose elements have options of their own, by the scope in which the list stands. */
+static const char *const lists[OPTION_SCOPE_COUNT][2] = {
+	[OPTION_SERVER] = {LISTENERS, UPSTREAMS},
+	[OPTION_UPSTREAM] = {SERVERS, NULL},
 };
 
 static enum option_scope
 bind_scope(const struct bind *bind)
 {
-	return bind->listener < 0 ? OPTION_SERVER : OPTION_LISTENER;
+	return config_scope_of(bind->config, bind->element);
+}
+
+static bool
+is_list_name(enum option_scope scope, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(lists[scope]); i++) {
+		if (lists[scope][i] != NULL && strcmp(lists[scope][i], name) == 0) {
+			return true;
+		}
+	}
+	return false;
 }
 
 static void
@@ -30,7 +49,7 @@ bind_complain(const struct bind *bind, const struct config_origin *origin, const
 	char full[CONFIG_PATH_MAX];
 
 	findings_add(bind->findings, FINDING_FILE, origin, "%s: %s",
-		config_path_of(bind->config, bind->listener, path, full), sentence);
+		config_path_of(bind->config, bind->element, path, full), sentence);
 }
 
 static const struct option *
@@ -101,7 +120,7 @@ bind_address_origin(const struct bind *bind, const struct address_list *list,
 	const struct config_origin *origin)
 {
 	if (list->count > 0) {
-		*config_address_origin(bind->config, bind->listener, list->count - 1) = *origin;
+		*config_address_origin(bind->config, bind->element, list->count - 1) = *origin;
 	}
 }
 
@@ -110,7 +129,7 @@ static int
 bind_scalar(const struct bind *bind, const struct option *option, const struct node *node,
 	const char *path)
 {
-	void *field = config_field(option, config_base(bind->config, bind->listener));
+	void *field = config_field(option, config_base(bind->config, bind->element));
 	struct fault why;
 	int result = 0;
 
@@ -139,7 +158,9 @@ bind_array(const struct bind *bind, const struct option *option, const struct no
 
 	if (node->count == 0) {
 		bind_complain(bind, &node->origin, path,
-			"an empty array; hint: give one address or more");
+			option->type == OPTION_NETWORKS
+				? "an empty array; hint: write \"\" for none"
+				: "an empty array; hint: give one address or more");
 	}
 	for (size_t i = 0; i < node->count && result == 0; i++) {
 		result = bind_scalar(bind, option, node->children[i], path);
@@ -151,8 +172,9 @@ static int
 bind_option(const struct bind *bind, const struct option *option, const struct node *node,
 	const char *path)
 {
-	*config_origin_place(bind->config, bind->listener, option) = node->origin;
-	if (option->type == OPTION_ADDRESSES && node->kind == NODE_ARRAY) {
+	*config_origin_place(bind->config, bind->element, option) = node->origin;
+	if ((option->type == OPTION_ADDRESSES || option->type == OPTION_NETWORKS) &&
+		node->kind == NODE_ARRAY) {
 		return bind_array(bind, option, node, path);
 	}
 	return bind_scalar(bind, option, node, path);
@@ -173,8 +195,10 @@ group_names(enum option_scope scope, const char *prefix, char names[][32], size_
 			(void)snprintf(names[count++], 32, "%.*s", (int)strcspn(rest, "."), rest);
 		}
 	}
-	if (scope == OPTION_SERVER && prefix_len == 0 && count < room) {
-		(void)snprintf(names[count++], 32, LISTENERS);
+	for (size_t i = 0; i < ARRAY_LEN(lists[scope]) && prefix_len == 0 && count < room; i++) {
+		if (lists[scope][i] != NULL) {
+			(void)snprintf(names[count++], 32, "%s", lists[scope][i]);
+		}
 	}
 	return count;
 }
@@ -198,32 +222,58 @@ closest_name(enum option_scope scope, const char *prefix, const char *name, char
 	return buffer;
 }
 
+/* Where a setting is at home that has no row in the scope where it stands. @return NULL: nowhere */
+static const char *
+home_of(enum option_scope scope, const char *path)
+{
+	static const char *const homes[OPTION_SCOPE_COUNT] = {
+		[OPTION_SERVER] = "at the top level, outside of '" LISTENERS "'",
+		[OPTION_LISTENER] = "into an element of '" LISTENERS "'",
+		[OPTION_UPSTREAM] = "into an element of '" UPSTREAMS "'",
+		[OPTION_UPSTREAM_SERVER] = "into an element of '" SERVERS "' of an upstream",
+	};
+
+	for (enum option_scope home = 0; home < OPTION_SCOPE_COUNT; home++) {
+		if (home != scope &&
+			(find_option(home, path) != NULL || is_group_path(home, path))) {
+			return homes[home];
+		}
+	}
+	return NULL;
+}
+
+static void
+bind_add_hint(const struct bind *bind, struct text *text, const struct node *node,
+	const char *prefix, const char *path)
+{
+	enum option_scope scope = bind_scope(bind);
+	const char *home = home_of(scope, path);
+	char meant[32];
+
+	if (home != NULL) {
+		text_add(text, "; hint: it belongs %s", home);
+	} else if (closest_name(scope, prefix, node->name, meant) != NULL) {
+		text_add(text, "; hint: did you mean '%s'?", meant);
+	} else if (is_list_name(OPTION_SERVER, node->name)) {
+		text_add(text, "; hint: '%s' stands at the top level", node->name);
+	} else if (strcmp(node->name, SERVERS) == 0) {
+		text_add(text, "; hint: '" SERVERS "' stands in an element of '" UPSTREAMS "'");
+	}
+}
+
 /* A name that no row has: most often it is misspelt, or stands in the wrong place. */
 static void
 bind_refuse_name(const struct bind *bind, const struct node *node, const char *prefix)
 {
-	enum option_scope other =
-		bind_scope(bind) == OPTION_SERVER ? OPTION_LISTENER : OPTION_SERVER;
 	char path[CONFIG_PATH_MAX];
 	char sentence[256];
-	char meant[32];
 	struct text text;
 
 	text_init(&text, path, sizeof(path));
 	text_add(&text, "%s%s", prefix, node->name);
 	text_init(&text, sentence, sizeof(sentence));
 	text_add(&text, "unknown setting");
-	if (find_option(other, path) != NULL || is_group_path(other, path)) {
-		text_add(&text,
-			other == OPTION_LISTENER
-				? "; hint: it belongs into an element of '" LISTENERS "'"
-				: "; hint: it belongs at the top level, outside of '" LISTENERS
-				  "'");
-	} else if (closest_name(bind_scope(bind), prefix, node->name, meant) != NULL) {
-		text_add(&text, "; hint: did you mean '%s'?", meant);
-	} else if (strcmp(node->name, LISTENERS) == 0) {
-		text_add(&text, "; hint: '" LISTENERS "' stands at the top level");
-	}
+	bind_add_hint(bind, &text, node, prefix, path);
 	bind_complain(bind, &node->origin, path, sentence);
 }
 
@@ -263,10 +313,10 @@ bind_group(const struct bind *bind, const struct node *group, const char *prefix
 	int result = 0;
 
 	for (size_t i = 0; i < group->count && result == 0; i++) {
-		bool is_listeners = bind->listener < 0 && prefix[0] == '\0' &&
-				    strcmp(group->children[i]->name, LISTENERS) == 0;
+		bool is_list = prefix[0] == '\0' &&
+			       is_list_name(bind_scope(bind), group->children[i]->name);
 
-		if (!is_listeners) {
+		if (!is_list) {
 			result = bind_member(bind, group->children[i], prefix);
 		}
 	}
@@ -283,7 +333,7 @@ bind_find_missing(const struct bind *bind, const struct config_origin *origin)
 		struct text text;
 
 		if (option->scope != bind_scope(bind) || option->fallback != NULL ||
-			config_origin_place(bind->config, bind->listener, option)->file != NULL) {
+			config_origin_place(bind->config, bind->element, option)->file != NULL) {
 			continue;
 		}
 		text_init(&text, sentence, sizeof(sentence));
@@ -293,9 +343,9 @@ bind_find_missing(const struct bind *bind, const struct config_origin *origin)
 	}
 }
 
-/* The name first: every message about the listener bears it. */
+/* The name first: every message about the element bears it. */
 static int
-bind_listener_name(const struct bind *bind, const struct node *group)
+bind_name(const struct bind *bind, const struct node *group)
 {
 	const struct node *name = node_member(group, "name");
 
@@ -303,20 +353,20 @@ bind_listener_name(const struct bind *bind, const struct node *group)
 }
 
 static int
-bind_listener(const struct bind *bind, const struct node *group, bool is_partial)
+bind_element(const struct bind *bind, const struct node *group, bool is_partial)
 {
 	struct findings ignored = {0};
-	struct bind quiet = {bind->config, bind->listener, &ignored};
+	struct bind quiet = {bind->config, bind->element, &ignored};
 	int result;
 
-	bind->config->listeners[bind->listener].origin = group->origin;
+	*config_element_origin(bind->config, bind->element) = group->origin;
 	if (group->kind != NODE_GROUP) {
 		if (group->kind != NODE_BROKEN) {
 			bind_complain(bind, &group->origin, "", "must be a group { }");
 		}
 		return 0;
 	}
-	result = bind_listener_name(&quiet, group);
+	result = bind_name(&quiet, group);
 	if (result == 0) {
 		result = bind_group(bind, group, "");
 	}
@@ -326,52 +376,146 @@ bind_listener(const struct bind *bind, const struct node *group, bool is_partial
 	return result;
 }
 
-/* The list of listeners, or NULL when there is none that can be used. */
+/* One of the lists of elements. */
+struct list {
+	const char *name;
+	size_t max;
+	const char *missing; /* NULL: it may be missing */
+};
+static const struct list list_of_listeners = {LISTENERS, CONFIG_LISTENERS_MAX,
+	"there is none; allowed: 1 or more; hint: the server would serve nobody"};
+static const struct list list_of_upstreams = {UPSTREAMS, CONFIG_UPSTREAMS_MAX, NULL};
+static const struct list list_of_servers = {SERVERS, CONFIG_SERVERS_MAX,
+	"there is none; allowed: 1 or more; hint: the upstream would serve nobody"};
+
+/* The list in that group, or NULL when there is none that can be used. */
 static const struct node *
-bind_listener_list(const struct bind *bind, const struct node *tree, bool is_partial)
+find_list(const struct node *group, const struct list *wanted)
 {
-	const struct node *list = node_member(tree, LISTENERS);
+	const struct node *list =
+		group->kind == NODE_GROUP ? node_member(group, wanted->name) : NULL;
 
+	return list != NULL && list->kind == NODE_LIST && list->count <= wanted->max ? list : NULL;
+}
+
+/* Say why find_list did not find it. */
+static void
+bind_judge_list(const struct bind *bind, const struct node *group, const struct list *wanted,
+	const struct config_origin *place, bool is_partial)
+{
+	const struct node *list = node_member(group, wanted->name);
+	char sentence[128];
+
+	if (list != NULL && list->kind == NODE_BROKEN) {
+		return;
+	}
 	if (list != NULL && list->kind != NODE_LIST) {
-		if (list->kind != NODE_BROKEN) {
-			bind_complain(bind, &list->origin, LISTENERS,
-				"must be a list; hint: write it as ( { ... }, { ... } );");
-		}
-		return NULL;
+		bind_complain(bind, &list->origin, wanted->name,
+			"must be a list; hint: write it as ( { ... }, { ... } );");
+	} else if (list != NULL && list->count > wanted->max) {
+		(void)snprintf(sentence, sizeof(sentence), "too many; allowed: 1 to %zu; got %zu",
+			wanted->max, list->count);
+		bind_complain(bind, &list->origin, wanted->name, sentence);
+	} else if ((list == NULL || list->count == 0) && wanted->missing != NULL && !is_partial) {
+		bind_complain(
+			bind, list == NULL ? place : &list->origin, wanted->name, wanted->missing);
 	}
-	if (list != NULL && list->count > CONFIG_LISTENERS_MAX) {
-		findings_add(bind->findings, FINDING_FILE, &list->origin,
-			LISTENERS ": too many; allowed: 1 to %d; got %zu", CONFIG_LISTENERS_MAX,
-			list->count);
-		return NULL;
-	}
-	if ((list == NULL || list->count == 0) && !is_partial) {
-		const struct config_origin file = {bind->config->path, 0};
+}
 
-		bind_complain(bind, list == NULL ? &file : &list->origin, LISTENERS,
-			"there is none; allowed: 1 or more; hint: the server would serve nobody");
-		return NULL;
+static size_t
+list_count(const struct node *list)
+{
+	return list == NULL ? 0 : list->count;
+}
+
+/* Servers beyond what one configuration may have are not counted, and then not bound. */
+static struct config_counts
+bind_count(const struct node *tree)
+{
+	const struct node *upstreams = find_list(tree, &list_of_upstreams);
+	struct config_counts counts = {
+		list_count(find_list(tree, &list_of_listeners)), list_count(upstreams), 0};
+
+	for (size_t i = 0; i < counts.upstreams; i++) {
+		counts.servers += list_count(find_list(upstreams->children[i], &list_of_servers));
 	}
-	return list;
+	return counts;
+}
+
+static int
+bind_servers(const struct bind *upstream_bind, struct upstream_config *upstream,
+	const struct node *group, size_t first, bool is_partial)
+{
+	struct bind bind = *upstream_bind;
+	const struct node *list = find_list(group, &list_of_servers);
+	int result = 0;
+
+	upstream->servers = &bind.config->servers[first];
+	upstream->server_count = list_count(list);
+	for (size_t i = 0; i < upstream->server_count && result == 0; i++) {
+		bind.element = config_server_element(bind.config, first + i);
+		result = bind_element(&bind, list->children[i], is_partial);
+	}
+	return result;
+}
+
+static int
+bind_upstreams(const struct bind *top, const struct node *tree, bool is_partial)
+{
+	const struct node *list = find_list(tree, &list_of_upstreams);
+	struct bind bind = *top;
+	size_t first = 0;
+	int result = 0;
+
+	for (size_t i = 0; i < list_count(list) && result == 0; i++) {
+		struct upstream_config *upstream = &bind.config->upstreams[i];
+		const struct node *group = list->children[i];
+
+		bind.element = config_upstream_element(bind.config, i);
+		result = bind_element(&bind, group, is_partial);
+		if (result == 0 && group->kind == NODE_GROUP) {
+			bind_judge_list(&bind, group, &list_of_servers, &group->origin, is_partial);
+		}
+		if (result == 0) {
+			result = bind_servers(&bind, upstream, group, first, is_partial);
+			first += upstream->server_count;
+		}
+	}
+	return result;
+}
+
+static int
+bind_listeners(const struct bind *top, const struct node *tree, bool is_partial)
+{
+	const struct node *list = find_list(tree, &list_of_listeners);
+	struct bind bind = *top;
+	int result = 0;
+
+	for (size_t i = 0; i < list_count(list) && result == 0; i++) {
+		bind.element = (int)i;
+		result = bind_element(&bind, list->children[i], is_partial);
+	}
+	return result;
 }
 
 int
 config_bind(
 	struct config *config, const struct node *tree, bool is_partial, struct findings *findings)
 {
-	struct bind bind = {config, -1, findings};
-	const struct node *list = bind_listener_list(&bind, tree, is_partial);
-	int result = config_make_room(config, list == NULL ? 0 : list->count);
+	const struct config_origin file = {config->path, 0};
+	struct bind bind = {config, CONFIG_TOP, findings};
+	int result = config_make_room(config, bind_count(tree));
 
 	if (result == 0) {
+		bind_judge_list(&bind, tree, &list_of_listeners, &file, is_partial);
+		bind_judge_list(&bind, tree, &list_of_upstreams, &file, is_partial);
 		result = bind_group(&bind, tree, "");
 	}
 	if (result == 0 && !is_partial) {
-		bind_find_missing(&bind, &(struct config_origin){config->path, 0});
+		bind_find_missing(&bind, &file);
 	}
-	for (size_t i = 0; list != NULL && i < list->count && result == 0; i++) {
-		bind.listener = (int)i;
-		result = bind_listener(&bind, list->children[i], is_partial);
+	if (result == 0) {
+		result = bind_listeners(&bind, tree, is_partial);
 	}
-	return result;
+	return result == 0 ? bind_upstreams(&bind, tree, is_partial) : result;
 }

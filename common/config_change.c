@@ -15,18 +15,18 @@ listener_index(const struct config *config, const char *name)
 }
 
 static bool
-is_changed(const struct config *was, int was_listener, const struct config *is, int is_listener,
+is_changed(const struct config *was, int was_element, const struct config *is, int is_element,
 	const struct option *option)
 {
-	return !config_value_equal(option, config_field(option, config_base(was, was_listener)),
-		config_field(option, config_base(is, is_listener)));
+	return !config_value_equal(option, config_field(option, config_base(was, was_element)),
+		config_field(option, config_base(is, is_element)));
 }
 
 static size_t
-add_changed(struct text *names, const struct config *was, int was_listener, const struct config *is,
-	int is_listener, int effect)
+add_changed(struct text *names, const struct config *was, int was_element, const struct config *is,
+	int is_element, int effect)
 {
-	enum option_scope scope = is_listener < 0 ? OPTION_SERVER : OPTION_LISTENER;
+	enum option_scope scope = config_scope_of(is, is_element);
 	char path[CONFIG_PATH_MAX];
 	size_t count = 0;
 
@@ -34,9 +34,9 @@ add_changed(struct text *names, const struct config *was, int was_listener, cons
 		const struct option *option = &config_schema[i];
 
 		if (option->scope == scope && (int)option->effect == effect &&
-			is_changed(was, was_listener, is, is_listener, option)) {
+			is_changed(was, was_element, is, is_element, option)) {
 			text_add(names, "%s%s", names->len > 0 ? ", " : "",
-				config_path_of(is, is_listener, option->path, path));
+				config_path_of(is, is_element, option->path, path));
 			count++;
 		}
 	}

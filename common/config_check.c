@@ -88,8 +88,8 @@ show(int64_t duration_ms)
 	return shown;
 }
 
-static bool
-is_name(const char *name)
+bool
+config_is_name(const char *name)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
 	size_t len =
@@ -106,7 +106,7 @@ check_name(const struct check *check, int listener)
 	if (listeners[listener].name == NULL) {
 		return;
 	}
-	if (!is_name(listeners[listener].name)) {
+	if (!config_is_name(listeners[listener].name)) {
 		complain(check, FINDING_FILE, listener, "name",
 			"not a name; allowed: a letter or '_', then letters, digits, '_' and '-'");
 	}
@@ -360,4 +360,5 @@ config_check(const struct config *config, struct findings *findings)
 		check_keepalive(&check, i);
 		check_family(&check, i);
 	}
+	config_check_upstreams(config, findings);
 }

@@ -14,7 +14,7 @@ struct dump {
 	const struct config *config;
 	FILE *stream;
 	bool with_origins;
-	int listener;
+	int element;
 	int depth;
 	char group[32]; /* the one that is open; "" none */
 };
@@ -32,7 +32,7 @@ static void
 dump_origin(const struct dump *dump, const struct option *option)
 {
 	const struct config_origin *origin =
-		config_origin_place(dump->config, dump->listener, option);
+		config_origin_place(dump->config, dump->element, option);
 	char shown[4096];
 	struct text text;
 
@@ -87,7 +87,7 @@ dump_option(struct dump *dump, const struct option *option)
 	dump_enter_group(dump, option->path);
 	text_init(&text, value, sizeof(value));
 	config_value_add(
-		&text, option, config_field(option, config_base(dump->config, dump->listener)));
+		&text, option, config_field(option, config_base(dump->config, dump->element)));
 	dump_indent(dump);
 	(void)fprintf(dump->stream, "%s = %s;", dot == NULL ? option->path : dot + 1, value);
 	if (dump->with_origins) {
@@ -107,17 +107,65 @@ dump_scope(struct dump *dump, enum option_scope scope)
 	dump_close_group(dump);
 }
 
+/* Begin an element of a list, with all its options. */
+static void
+dump_element(struct dump *dump, int element, int depth)
+{
+	dump->element = element;
+	dump->depth = depth;
+	dump_indent(dump);
+	(void)fputs("{\n", dump->stream);
+	dump->depth++;
+	dump_scope(dump, config_scope_of(dump->config, element));
+}
+
+static void
+dump_end(struct dump *dump, int depth, bool is_last)
+{
+	dump->depth = depth;
+	dump_indent(dump);
+	(void)fprintf(dump->stream, "}%s\n", is_last ? "" : ",");
+}
+
 static void
 dump_listeners(struct dump *dump)
 {
+	size_t count = dump->config->listener_count;
+
 	(void)fputs("listeners = (\n", dump->stream);
-	for (size_t i = 0; i < dump->config->listener_count; i++) {
-		dump->listener = (int)i;
-		dump->depth = 2;
-		(void)fputs("  {\n", dump->stream);
-		dump_scope(dump, OPTION_LISTENER);
-		(void)fprintf(
-			dump->stream, "  }%s\n", i + 1 < dump->config->listener_count ? "," : "");
+	for (size_t i = 0; i < count; i++) {
+		dump_element(dump, (int)i, 1);
+		dump_end(dump, 1, i + 1 == count);
+	}
+	(void)fputs(");\n", dump->stream);
+}
+
+static void
+dump_servers(struct dump *dump, const struct upstream_config *upstream)
+{
+	size_t first = (size_t)(upstream->servers - dump->config->servers);
+
+	(void)fputs("    servers = (\n", dump->stream);
+	for (size_t i = 0; i < upstream->server_count; i++) {
+		dump_element(dump, config_server_element(dump->config, first + i), 3);
+		dump_end(dump, 3, i + 1 == upstream->server_count);
+	}
+	(void)fputs("    );\n", dump->stream);
+}
+
+static void
+dump_upstreams(struct dump *dump)
+{
+	size_t count = dump->config->upstream_count;
+
+	if (count == 0) {
+		return;
+	}
+	(void)fputs("upstreams = (\n", dump->stream);
+	for (size_t i = 0; i < count; i++) {
+		dump_element(dump, config_upstream_element(dump->config, i), 1);
+		dump_servers(dump, &dump->config->upstreams[i]);
+		dump_end(dump, 1, i + 1 == count);
 	}
 	(void)fputs(");\n", dump->stream);
 }
@@ -125,11 +173,14 @@ dump_listeners(struct dump *dump)
 int
 config_dump(const struct config *config, FILE *stream, bool with_origins)
 {
-	struct dump dump = {
-		.config = config, .stream = stream, .with_origins = with_origins, .listener = -1};
+	struct dump dump = {.config = config,
+		.stream = stream,
+		.with_origins = with_origins,
+		.element = CONFIG_TOP};
 
 	dump_scope(&dump, OPTION_SERVER);
 	dump_listeners(&dump);
+	dump_upstreams(&dump);
 	return fflush(stream) != 0 || ferror(stream) ? -EIO : 0;
 }
 

@@ -276,6 +276,14 @@ parse_text(struct parse *parse, config_t *config)
 	return is_good;
 }
 
+/* What the files put together. */
+static bool
+is_list_of_elements(const struct node *node)
+{
+	return node->kind == NODE_LIST &&
+	       (strcmp(node->name, "listeners") == 0 || strcmp(node->name, "upstreams") == 0);
+}
+
 /* Move the settings of one unit into the tree of all. */
 static int
 parse_merge(struct parse *parse, struct node *tree, struct node *part)
@@ -289,8 +297,7 @@ parse_merge(struct parse *parse, struct node *tree, struct node *part)
 		if (first == NULL) {
 			part->children[i] = NULL;
 			result = node_add(tree, child);
-		} else if (strcmp(child->name, "listeners") == 0 && child->kind == NODE_LIST &&
-			   first->kind == NODE_LIST) {
+		} else if (is_list_of_elements(child) && first->kind == NODE_LIST) {
 			for (size_t k = 0; k < child->count && result == 0; k++) {
 				struct node *element = child->children[k];
 

@@ -16,6 +16,11 @@
 static const char *const on_limit_choices[] = {"wait", "refuse", NULL};
 static const char *const log_level_choices[] = {
 	"error", "warning", "notice", "info", "debug", NULL};
+static const char *const balance_choices[] = {
+	"round_robin", "least_connections", "client_hash", "random_two", NULL};
+static const char *const send_proxy_choices[] = {"none", "v1", "v2", NULL};
+static const char *const on_down_choices[] = {"wait", "refuse", NULL};
+static const char *const check_when_choices[] = {"down", "always", NULL};
 static const char *const protocol_choices[] = {
 #define PROTOCOL(name, help) #name,
 #include "common/protocols.def"
@@ -24,6 +29,9 @@ static const char *const protocol_choices[] = {
 
 #define SERVER(field)   .scope = OPTION_SERVER, .offset = offsetof(struct config, field)
 #define LISTENER(field) .scope = OPTION_LISTENER, .offset = offsetof(struct listener_config, field)
+#define UPSTREAM(field) .scope = OPTION_UPSTREAM, .offset = offsetof(struct upstream_config, field)
+#define UPSTREAM_SERVER(field)                                                                     \
+	.scope = OPTION_UPSTREAM_SERVER, .offset = offsetof(struct upstream_server_config, field)
 #define NONE                                                                                       \
 	{                                                                                          \
 		{                                                                                  \
@@ -152,6 +160,97 @@ const struct option config_schema[] = {
 	{LISTENER(keepalive.probes), .path = "keepalive.probes", .type = OPTION_COUNT,
 	 .fallback = "6", .min = 1, .max = 127, .effect = EFFECT_NEW_CONNECTIONS,
 	 .help = "Unanswered probes after which the connection is given up (TCP_KEEPCNT)."},
+	{LISTENER(upstream), .path = "upstream", .type = OPTION_TEXT, .fallback = "", .max = 31,
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "For protocol proxy: name of the upstream whose servers take the clients."},
+	{LISTENER(half_close_timeout_ms), .path = "half_close_timeout",
+	 .type = OPTION_DURATION_MS, .fallback = "60s", .min = 1, .max = 365 * DAY, .words = NONE,
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "For protocol proxy: how long the other side may go on, without a byte, after one "
+		 "side has ended."},
+
+	{UPSTREAM(name), .path = "name", .type = OPTION_TEXT, .min = 1, .max = 31,
+	 .effect = EFFECT_AT_ONCE,
+	 .help = "Name of the upstream, to which listeners refer: a letter or underscore, then "
+		 "letters, digits, underscores and hyphens."},
+	{UPSTREAM(balance), .path = "balance", .type = OPTION_CHOICE, .fallback = "round_robin",
+	 .choices = balance_choices, .effect = EFFECT_AT_ONCE,
+	 .help = "How a server is chosen: in turn, the one with the fewest connections for its "
+		 "weight, the same one for each client address (on every machine), or the better "
+		 "of two drawn at random."},
+	{UPSTREAM(connect_timeout_ms), .path = "connect_timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "3s", .min = 1, .max = HOUR, .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "How long a server may take to accept a connect before another one is tried; "
+		 "beyond 1s the SYN was dropped once."},
+	{UPSTREAM(queue_timeout_ms), .path = "queue_timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "30s", .min = 1, .max = DAY, .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "How long a client may wait for a place at a server."},
+	{UPSTREAM(queue_max), .path = "queue_max", .type = OPTION_COUNT, .fallback = "none",
+	 .min = 1, .max = 100000000, .words = NONE, .effect = EFFECT_AT_ONCE,
+	 .help = "Clients that may wait for a place at the same time, in all workers together; "
+		 "\"none\": only max_connections counts."},
+	{UPSTREAM(on_down), .path = "on_down", .type = OPTION_CHOICE, .fallback = "wait",
+	 .choices = on_down_choices, .effect = EFFECT_AT_ONCE,
+	 .help = "While every server is down a client waits for queue_timeout (\"wait\") or is "
+		 "refused at once (\"refuse\")."},
+	{UPSTREAM(send_proxy), .path = "send_proxy", .type = OPTION_CHOICE, .fallback = "none",
+	 .choices = send_proxy_choices, .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Tell the servers the client's address by the PROXY protocol of this version; they "
+		 "must expect it."},
+	{UPSTREAM(sources), .path = "sources", .type = OPTION_NETWORKS, .fallback = "",
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Own addresses, without port, to connect from, in turn; each adds some 28000 "
+		 "connections to one server. Empty: the kernel chooses."},
+	{UPSTREAM(settle_time_ms), .path = "settle_time", .type = OPTION_DURATION_MS,
+	 .fallback = "1s", .min = 1, .max = HOUR, .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "A connection to a server with a declared backlog counts as still in its accept "
+		 "queue until the first byte comes from it, or for so long."},
+	{UPSTREAM(slow_start_ms), .path = "slow_start", .type = OPTION_DURATION_MS,
+	 .fallback = "none", .min = 1, .max = HOUR, .words = NONE, .effect = EFFECT_AT_ONCE,
+	 .help = "A server that comes up again gets its full weight after so long."},
+	{UPSTREAM(check.when), .path = "check.when", .type = OPTION_CHOICE, .fallback = "down",
+	 .choices = check_when_choices, .effect = EFFECT_AT_ONCE,
+	 .help = "Which servers one worker of this machine connects to, to see how they are: those "
+		 "that are down, until they are up again (\"down\"), or all of them (\"always\")."},
+	{UPSTREAM(check.interval_ms), .path = "check.interval", .type = OPTION_DURATION_MS,
+	 .fallback = "2s", .min = 100, .max = HOUR, .effect = EFFECT_AT_ONCE,
+	 .help = "Time from one check of a server to the next."},
+	{UPSTREAM(check.timeout_ms), .path = "check.timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "2s", .min = 10, .max = HOUR, .effect = EFFECT_AT_ONCE,
+	 .help = "A check that takes longer has failed."},
+	{UPSTREAM(check.rise), .path = "check.rise", .type = OPTION_COUNT, .fallback = "1",
+	 .min = 1, .max = 1000, .effect = EFFECT_AT_ONCE,
+	 .help = "Good checks in a row after which a server is up."},
+	{UPSTREAM(check.fall), .path = "check.fall", .type = OPTION_COUNT, .fallback = "3",
+	 .min = 1, .max = 1000, .effect = EFFECT_AT_ONCE,
+	 .help = "Failed connects in a row, of checks or of clients, after which a server is down."},
+	{UPSTREAM(check.send), .path = "check.send", .type = OPTION_TEXT, .fallback = "",
+	 .max = 1024, .effect = EFFECT_AT_ONCE,
+	 .help = "What a check says once it is connected; empty: nothing."},
+	{UPSTREAM(check.expect), .path = "check.expect", .type = OPTION_TEXT, .fallback = "",
+	 .max = 1024, .effect = EFFECT_AT_ONCE,
+	 .help = "What the answer to a check must begin with; empty: to be connected is enough."},
+
+	{UPSTREAM_SERVER(name), .path = "name", .type = OPTION_TEXT, .fallback = "", .max = 31,
+	 .effect = EFFECT_AT_ONCE,
+	 .help = "Name of the server in logs, statistics and commands; empty: its address."},
+	{UPSTREAM_SERVER(where), .path = "address", .type = OPTION_ADDRESS,
+	 .effect = EFFECT_AT_ONCE,
+	 .help = "Where it listens: \"10.0.0.7:8080\", \"[2001:db8::7]:8080\", \"unix:/path\"."},
+	{UPSTREAM_SERVER(weight), .path = "weight", .type = OPTION_COUNT, .fallback = "1",
+	 .min = 0, .max = 256, .effect = EFFECT_AT_ONCE,
+	 .help = "Its share beside the other servers; 0: no new connections."},
+	{UPSTREAM_SERVER(max_connections), .path = "max_connections", .type = OPTION_COUNT,
+	 .fallback = "none", .min = 1, .max = 100000000, .words = NONE, .effect = EFFECT_AT_ONCE,
+	 .help = "Connections to it at the same time, exact over all workers; further clients wait, "
+		 "first come, first served."},
+	{UPSTREAM_SERVER(backlog), .path = "backlog", .type = OPTION_COUNT, .fallback = "none",
+	 .min = 1, .max = INT32_MAX, .words = NONE, .effect = EFFECT_AT_ONCE,
+	 .help = "Length of its accept queue: connects are paced so that the queue is never "
+		 "overrun; \"none\": they are not."},
+	{UPSTREAM_SERVER(backup), .path = "backup", .type = OPTION_BOOL, .fallback = "false",
+	 .effect = EFFECT_AT_ONCE,
+	 .help = "Take it only while no other server of the upstream is up."},
 };
 /* clang-format on */
 const size_t config_schema_count = ARRAY_LEN(config_schema);

@@ -7,8 +7,10 @@
 
 /* Whose option it is: where it stands in the file and in which struct of common/config.h. */
 enum option_scope {
-	OPTION_SERVER,   /* top level: struct config */
-	OPTION_LISTENER, /* an element of `listeners`: struct listener_config */
+	OPTION_SERVER,          /* top level: struct config */
+	OPTION_LISTENER,        /* an element of `listeners`: struct listener_config */
+	OPTION_UPSTREAM,        /* an element of `upstreams`: struct upstream_config */
+	OPTION_UPSTREAM_SERVER, /* an element of its `servers`: struct upstream_server_config */
 	OPTION_SCOPE_COUNT
 };
 
@@ -21,6 +23,8 @@ enum option_type {
 	OPTION_CHOICE,      /* int; index into choices */
 	OPTION_MODE,        /* int64_t; permissions as "0660" */
 	OPTION_ADDRESSES,   /* struct address_list: one string or an array of them */
+	OPTION_ADDRESS,     /* struct address_list of one */
+	OPTION_NETWORKS,    /* struct network_list: one string or an array of them */
 };
 
 /* When a change by reload takes effect. */

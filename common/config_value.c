@@ -10,6 +10,7 @@
 #include "common/address.h"
 #include "common/config.h"
 #include "common/fault.h"
+#include "common/network.h"
 #include "common/text.h"
 
 static const char *const type_names[] = {
@@ -21,6 +22,8 @@ static const char *const type_names[] = {
 	[OPTION_CHOICE] = "a word",
 	[OPTION_MODE] = "permissions",
 	[OPTION_ADDRESSES] = "an address or an array of them",
+	[OPTION_ADDRESS] = "an address",
+	[OPTION_NETWORKS] = "a network or an array of them",
 };
 
 const char *
@@ -112,6 +115,15 @@ config_value_add_allowed(struct text *text, const struct option *option)
 			"1 to %d addresses as \"127.0.0.1:80\", \"[::1]:80\", \"*:80\", "
 			"\"unix:/path\"",
 			CONFIG_ADDRESSES_MAX);
+		break;
+	case OPTION_ADDRESS:
+		text_add(text, "one address as \"127.0.0.1:80\", \"[::1]:80\", \"unix:/path\"");
+		break;
+	case OPTION_NETWORKS:
+		text_add(text,
+			"\"\" or up to %d networks or addresses as \"10.0.0.0/8\", "
+			"\"2001:db8::/32\", \"10.0.0.7\"",
+			CONFIG_NETWORKS_MAX);
 		break;
 	default:
 		add_range(text, option);
@@ -309,6 +321,33 @@ add_address(struct address_list *list, const char *string, struct fault *why)
 	return 0;
 }
 
+static int
+add_network(struct network_list *list, const char *string, struct fault *why)
+{
+	struct network network;
+	struct network *items;
+	int result;
+
+	if (string[0] == '\0') {
+		return 0;
+	}
+	if (list->count == CONFIG_NETWORKS_MAX) {
+		return fault_say(
+			why, EINVAL, "too many networks; allowed: up to %d", CONFIG_NETWORKS_MAX);
+	}
+	result = network_parse(string, &network, why);
+	if (result < 0) {
+		return result;
+	}
+	items = realloc(list->items, (list->count + 1) * sizeof(*items));
+	if (items == NULL) {
+		return -ENOMEM;
+	}
+	items[list->count++] = network;
+	list->items = items;
+	return 0;
+}
+
 int
 config_value_set_text(const struct option *option, void *field, const char *text, struct fault *why)
 {
@@ -324,7 +363,10 @@ config_value_set_text(const struct option *option, void *field, const char *text
 	case OPTION_CHOICE:
 		return set_choice(option, field, text, why);
 	case OPTION_ADDRESSES:
+	case OPTION_ADDRESS:
 		return add_address(field, text, why);
+	case OPTION_NETWORKS:
+		return add_network(field, text, why);
 	case OPTION_DURATION_MS:
 	case OPTION_SIZE:
 	case OPTION_MODE:
@@ -346,6 +388,8 @@ config_value_set_number(const struct option *option, void *field, int64_t number
 		[OPTION_CHOICE] = NULL,
 		[OPTION_MODE] = "permissions stand in quotes, as \"0660\"",
 		[OPTION_ADDRESSES] = "an address stands in quotes",
+		[OPTION_ADDRESS] = "an address stands in quotes",
+		[OPTION_NETWORKS] = "a network stands in quotes",
 	};
 
 	if (option->type == OPTION_COUNT) {
@@ -413,9 +457,29 @@ add_addresses(struct text *text, const struct address_list *list)
 	text_add(text, " ]");
 }
 
+/* An empty array is a mistake in a file, an empty text is not. */
+static void
+add_networks(struct text *text, const struct network_list *list)
+{
+	char network[NETWORK_TEXT_MAX];
+
+	if (list->count == 0) {
+		text_add(text, "\"\"");
+		return;
+	}
+	text_add(text, "[");
+	for (size_t i = 0; i < list->count; i++) {
+		text_add(text, i == 0 ? " " : ", ");
+		add_quoted(text, network_format(&list->items[i], network));
+	}
+	text_add(text, " ]");
+}
+
 void
 config_value_add(struct text *text, const struct option *option, const void *field)
 {
+	char address[ADDRESS_TEXT_MAX];
+
 	switch (option->type) {
 	case OPTION_BOOL:
 		text_add(text, *(const bool *)field ? "true" : "false");
@@ -428,6 +492,13 @@ config_value_add(struct text *text, const struct option *option, const void *fie
 		break;
 	case OPTION_ADDRESSES:
 		add_addresses(text, field);
+		break;
+	case OPTION_ADDRESS:
+		add_quoted(
+			text, address_format(((const struct address_list *)field)->items, address));
+		break;
+	case OPTION_NETWORKS:
+		add_networks(text, field);
 		break;
 	default:
 		add_quantity(text, option, *(const int64_t *)field);
@@ -463,6 +534,19 @@ equal_addresses(const struct address_list *a, const struct address_list *b)
 	return true;
 }
 
+static bool
+equal_networks(const struct network_list *a, const struct network_list *b)
+{
+	bool is_equal = a->count == b->count;
+
+	for (size_t i = 0; is_equal && i < a->count; i++) {
+		is_equal = a->items[i].bits == b->items[i].bits &&
+			   memcmp(&a->items[i].prefix, &b->items[i].prefix,
+				   sizeof(a->items[i].prefix)) == 0;
+	}
+	return is_equal;
+}
+
 bool
 config_value_equal(const struct option *option, const void *a, const void *b)
 {
@@ -474,7 +558,10 @@ config_value_equal(const struct option *option, const void *a, const void *b)
 	case OPTION_CHOICE:
 		return *(const int *)a == *(const int *)b;
 	case OPTION_ADDRESSES:
+	case OPTION_ADDRESS:
 		return equal_addresses(a, b);
+	case OPTION_NETWORKS:
+		return equal_networks(a, b);
 	default:
 		return *(const int64_t *)a == *(const int64_t *)b;
 	}
@@ -486,10 +573,15 @@ config_value_clear(const struct option *option, void *field)
 	if (option->type == OPTION_TEXT) {
 		free(*(char **)field);
 		*(char **)field = NULL;
-	} else if (option->type == OPTION_ADDRESSES) {
+	} else if (option->type == OPTION_ADDRESSES || option->type == OPTION_ADDRESS) {
 		struct address_list *list = field;
 
 		free(list->items);
 		*list = (struct address_list){0};
+	} else if (option->type == OPTION_NETWORKS) {
+		struct network_list *list = field;
+
+		free(list->items);
+		*list = (struct network_list){0};
 	}
 }

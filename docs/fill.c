@@ -5,6 +5,7 @@
  *   @manual protocols@                     the protocols for a manual page
  *   @manual path@                          the path of the configuration for a manual page
  *   @example server@  @example listener@   the options for a configuration file
+ *   the same with upstream and upstream server
  *
  * Runs while acceptd is built, so that manual and example cannot tell another story than the
  * program. */
@@ -33,11 +34,14 @@ static const struct {
 
 /* An example for each option that has no default. */
 static const struct {
+	enum option_scope scope;
 	const char *path, *value;
 } samples[] = {
-	{"name", "\"echo\""},
-	{"address", "\"127.0.0.1:7000\""},
-	{"protocol", "\"echo\""},
+	{OPTION_LISTENER, "name", "\"echo\""},
+	{OPTION_LISTENER, "address", "\"127.0.0.1:7000\""},
+	{OPTION_LISTENER, "protocol", "\"echo\""},
+	{OPTION_UPSTREAM, "name", "\"java\""},
+	{OPTION_UPSTREAM_SERVER, "address", "\"127.0.0.1:8080\""},
 };
 
 static const char *const effects[] = {
@@ -59,7 +63,8 @@ value_of(const struct option *option, char *buffer, size_t size)
 		return buffer;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
-		if (strcmp(samples[i].path, option->path) == 0) {
+		if (samples[i].scope == option->scope &&
+			strcmp(samples[i].path, option->path) == 0) {
 			text_add(&text, "%s", samples[i].value);
 		}
 	}
@@ -212,7 +217,7 @@ example_scope(enum option_scope scope, const char *indent, int indent_width)
 		if (open > 0 && len != open) {
 			(void)printf("%s#};\n", indent);
 		}
-		if (len > 0 && open == 0) {
+		if (len > 0 && len != open) {
 			(void)printf("%s%s#%.*s = {\n", before, indent, (int)len, option->path);
 		}
 		if (len > 0) {
@@ -246,6 +251,10 @@ fill_line(const char *line)
 		manual_scope(OPTION_SERVER);
 	} else if (strcmp(line, "@manual listener@\n") == 0) {
 		manual_scope(OPTION_LISTENER);
+	} else if (strcmp(line, "@manual upstream@\n") == 0) {
+		manual_scope(OPTION_UPSTREAM);
+	} else if (strcmp(line, "@manual upstream server@\n") == 0) {
+		manual_scope(OPTION_UPSTREAM_SERVER);
 	} else if (strcmp(line, "@manual protocols@\n") == 0) {
 		manual_protocols();
 	} else if (strcmp(line, "@manual path@\n") == 0) {
@@ -256,6 +265,10 @@ fill_line(const char *line)
 		example_scope(OPTION_SERVER, "", 0);
 	} else if (strcmp(line, "@example listener@\n") == 0) {
 		example_scope(OPTION_LISTENER, "\t\t", 16);
+	} else if (strcmp(line, "@example upstream@\n") == 0) {
+		example_scope(OPTION_UPSTREAM, "\t\t", 16);
+	} else if (strcmp(line, "@example upstream server@\n") == 0) {
+		example_scope(OPTION_UPSTREAM_SERVER, "\t\t\t\t", 32);
 	} else {
 		return false;
 	}

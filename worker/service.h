@@ -16,6 +16,7 @@
 struct acceptor;
 struct conn;
 struct fault;
+struct upstream;
 
 #define SERVICE_SCRATCH_BYTES 65536
 #define SERVICE_GUARD_MS      100 /* a turn at least this often */
@@ -33,6 +34,7 @@ struct service {
 	unsigned char *scratch; /* SERVICE_SCRATCH_BYTES for one read, free between callbacks */
 	struct deadlines deadlines;
 	struct conn *conns; /* all, newest first */
+	struct upstream *upstreams;
 	uint64_t open;      /* how many; what the board shows */
 	uint64_t closed;    /* how many ended in this process */
 

@@ -7,9 +7,11 @@
 #include "common/config.h"
 #include "worker/protocol.h"
 #include "worker/service.h"
+#include "worker/upstream.h"
 
 struct settings *
-settings_new(struct service *service, const struct listener_config *config, int board_listener)
+settings_new(struct service *service, const struct listener_config *config, int board_listener,
+	struct upstream *upstream)
 {
 	struct settings *settings = calloc(1, sizeof(*settings));
 
@@ -25,6 +27,7 @@ settings_new(struct service *service, const struct listener_config *config, int 
 	settings->max_connections = config->max_connections;
 	settings->refuses_at_limit = config->on_limit == ON_LIMIT_REFUSE;
 	settings->max_pending_bytes = (size_t)config->max_pending_bytes;
+	settings->upstream = upstream_hold(upstream);
 	if (timeouts_open(&settings->timeouts, &service->deadlines, config) != 0) {
 		settings_release(&settings);
 	}
@@ -46,6 +49,7 @@ settings_release(struct settings **settings)
 	*settings = NULL;
 	if (released != NULL && --released->references == 0) {
 		timeouts_close(&released->timeouts, &released->service->deadlines);
+		upstream_release(&released->upstream);
 		free(released);
 	}
 }

@@ -14,6 +14,7 @@
 struct listener_config;
 struct protocol;
 struct service;
+struct upstream;
 
 struct settings {
 	unsigned references;
@@ -26,11 +27,14 @@ struct settings {
 	bool refuses_at_limit;              /* otherwise clients wait in the accept queue */
 	size_t max_pending_bytes;
 	struct timeouts timeouts;
+	struct upstream *upstream; /* NULL: the listener has none */
 };
 
-/** A new object with one reference. @return NULL for want of memory */
+/** A new object with one reference.
+ *  @param upstream  the listener's, held from here on; NULL: none
+ *  @return NULL for want of memory */
 struct settings *settings_new(struct service *service, const struct listener_config *config,
-	int board_listener) MUST_CHECK;
+	int board_listener, struct upstream *upstream) MUST_CHECK;
 /** One more reference. @return `settings` */
 struct settings *settings_hold(struct settings *settings);
 /** Give a reference back and clear the pointer; NULL is accepted. */

@@ -13,6 +13,7 @@
 #include "worker/acceptor.h"
 #include "worker/service.h"
 #include "worker/settings.h"
+#include "worker/upstream.h"
 
 #define CONFIG_TEXT_MAX (16 << 20)
 
@@ -157,8 +158,11 @@ draft_make(struct draft *draft, const struct snapshot *snapshot, struct service 
 		}
 		settings = &draft->settings[row->listener];
 		if (*settings == NULL) {
-			*settings = settings_new(service,
-				&snapshot->config->listeners[row->listener], row->board_listener);
+			const struct listener_config *listener =
+				&snapshot->config->listeners[row->listener];
+
+			*settings = settings_new(service, listener, row->board_listener,
+				upstream_find(service, listener->upstream));
 			if (*settings == NULL) {
 				return -ENOMEM;
 			}
@@ -235,15 +239,20 @@ snapshot_commit(
 	if (error != 0) {
 		return error;
 	}
-	error = draft_make(draft, snapshot, service);
+	error = upstreams_prepare(service, snapshot->config);
+	if (error == 0) {
+		error = draft_make(draft, snapshot, service);
+	}
 	if (error == 0) {
 		error = open_new(snapshot, draft, service);
 	}
 	if (error != 0) {
 		close_new(snapshot);
+		upstreams_roll_back(service);
 		return fault_say(why, -error, "no memory for the settings of the listeners");
 	}
 	switch_known(snapshot, draft, service);
+	upstreams_commit(service);
 	service->max_connections = snapshot->config->max_connections;
 	service->drain_timeout_ms = snapshot->config->drain_timeout_ms;
 	atomic_store_explicit(

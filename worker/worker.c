@@ -23,6 +23,7 @@
 #include "worker/acceptor.h"
 #include "worker/conn.h"
 #include "worker/crash.h"
+#include "worker/upstream.h"
 
 /* --- states --- */
 
@@ -262,6 +263,7 @@ worker_main(const struct inherit *inherit)
 	ev_run(worker.service.loop, 0);
 	ev_signal_stop(worker.service.loop, &worker.on_term);
 	control_stop(&worker.control);
+	upstreams_fini(&worker.service);
 	service_fini(&worker.service);
 	return EXIT_SUCCESS;
 }

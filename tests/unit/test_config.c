@@ -12,6 +12,9 @@
 #define SMALL                                                                                      \
 	"listeners = ( { name = \"a\"; address = \"127.0.0.1:7000\"; protocol = \"echo\"; } );\n"
 
+#define UPSTREAM                                                                                   \
+	"upstreams = ( { name = \"u\"; servers = ( { address = \"127.0.0.1:8000\"; } ); } );\n"
+
 static struct findings findings;
 
 /* Load text that must be good. */
@@ -142,7 +145,7 @@ END_TEST
 
 START_TEST(every_option_is_in_the_dump)
 {
-	struct config *config = load(SMALL);
+	struct config *config = load(SMALL UPSTREAM);
 	struct config *again;
 	char *text;
 	size_t len;
@@ -150,9 +153,9 @@ START_TEST(every_option_is_in_the_dump)
 	ck_assert_int_eq(config_dump_text(config, &text, &len), 0);
 	again = load(text);
 	for (size_t i = 0; i < config_schema_count; i++) {
-		int listener = config_schema[i].scope == OPTION_SERVER ? -1 : 0;
+		int element = (int)config_schema[i].scope - 1; /* there is one of each */
 
-		ck_assert_msg(config_origin_of(again, listener, config_schema[i].path).file != NULL,
+		ck_assert_msg(config_origin_of(again, element, config_schema[i].path).file != NULL,
 			"%s", config_schema[i].path);
 	}
 	config_free(&config);

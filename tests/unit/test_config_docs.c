@@ -111,11 +111,11 @@ START_TEST(the_example_shows_every_option_with_its_default)
 	ck_assert_str_eq(plain_dump, uncommented_dump);
 	for (size_t i = 0; i < config_schema_count; i++) {
 		const struct option *option = &config_schema[i];
-		int listener = option->scope == OPTION_SERVER ? -1 : 0;
+		int element = (int)option->scope - 1; /* there is one of each */
 
-		ck_assert_msg(config_origin_of(uncommented, listener, option->path).file != NULL,
+		ck_assert_msg(config_origin_of(uncommented, element, option->path).file != NULL,
 			"%s is not in " EXAMPLE, option->path);
-		ck_assert_msg((config_origin_of(plain, listener, option->path).file == NULL) ==
+		ck_assert_msg((config_origin_of(plain, element, option->path).file == NULL) ==
 				      (option->fallback != NULL),
 			"%s", option->path);
 	}

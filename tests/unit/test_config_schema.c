@@ -76,6 +76,8 @@ START_TEST(a_default_is_within_its_own_bounds)
 	union {
 		struct config server;
 		struct listener_config listener;
+		struct upstream_config upstream;
+		struct upstream_server_config upstream_server;
 	} base;
 
 	memset(&base, 0, sizeof(base));

@@ -51,7 +51,7 @@ static inline void
 room_use_config(void)
 {
 	settings_release(&room.settings);
-	room.settings = settings_new(&room.service, &room.config, 0);
+	room.settings = settings_new(&room.service, &room.config, 0, NULL);
 	ck_assert_ptr_nonnull(room.settings);
 }
 

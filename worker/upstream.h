@@ -1,0 +1,127 @@
+/* Back ends of the proxy: which server a session gets, and when. One struct upstream is one
+ * worker's view of one configured upstream; it lives as long as the configuration or a session
+ * knows it, and a reload changes it in place, so that who waits goes on waiting.
+ *
+ * A session asks, is granted a place at a server, connects, and gives the place back:
+ *
+ *   upstream_ask             on_granted or on_refused follows, at once or later
+ *   upstream_connect_failed  the same once more, for the next server or the last word
+ *   upstream_connected       the handshake is done
+ *   upstream_proven          the first byte came from the server: it has accepted
+ *   upstream_done            the end, whatever the state was
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/address.h"
+#include "common/board.h"
+#include "common/defs.h"
+#include "worker/deadline.h"
+
+struct config;
+struct service;
+struct upstream;
+struct upstream_config;
+
+/* One server as it was configured; a session keeps the one it began with across reloads. */
+struct upstream_server {
+	struct upstream *upstream;
+	unsigned references; /* by the upstream and by each request that has it */
+	char name[ADDRESS_TEXT_MAX];
+	struct address address;
+	int64_t weight;
+	int64_t max_connections; /* 0: none */
+	int64_t backlog;         /* 0: not paced */
+	bool is_backup;
+	uint64_t to_server_bytes, from_server_bytes;
+};
+
+enum upstream_request_state {
+	UPSTREAM_IDLE, /* nothing was asked, or all is over */
+	UPSTREAM_WAITING,
+	UPSTREAM_CONNECTING, /* it has a place: on_granted was called */
+	UPSTREAM_UNPROVEN,   /* connected, no byte from the server yet */
+	UPSTREAM_PROVEN
+};
+
+/* Embed it in the session, zeroed, and find the session with container_of. */
+struct upstream_request {
+	struct upstream *upstream;      /* held while the state is not IDLE */
+	struct upstream_server *server; /* from on_granted until upstream_done, else NULL */
+	/* A place was taken: connect to server->address, from upstream_source if it has one,
+	 * within upstream_connect_timeout_ms. */
+	void (*on_granted)(struct upstream_request *request);
+	/* Never: CLOSE_no_server, CLOSE_queue_full, CLOSE_queue_timeout, or why the last server
+	 * that was tried failed: CLOSE_connect_refused, CLOSE_connect_timeout,
+	 * CLOSE_connect_failed, CLOSE_no_port. The request is IDLE again; the callback may free it.
+	 */
+	void (*on_refused)(struct upstream_request *request, enum close_reason reason);
+
+	struct upstream_request *prev, *next; /* who waits, in order of coming */
+	struct deadline patience;             /* waiting: queue_timeout; unproven: settle_time */
+	uint64_t ticket;                      /* 0: it does not wait */
+	uint64_t hash;                        /* of the client's address */
+	uint64_t tried;                       /* bit i: the upstream's server i failed */
+	uint8_t state;                        /* enum upstream_request_state */
+	uint8_t failure;                      /* enum close_reason of the last connect */
+};
+
+/** Ask for a place at a server. Both callbacks must be set, and may be called before this returns.
+ *  @param request  IDLE; must stay where it is until it is IDLE again
+ *  @param client   whose address client_hash goes by: the real one, as PROXY protocol told it */
+void upstream_ask(
+	struct upstream *upstream, struct upstream_request *request, const union peer *client);
+/** The connect failed and nothing of the session was sent: give the place back, remember the
+ *  failure against the server, and ask for another one. A callback may come before this returns.
+ *  @param error  positive errno; ETIMEDOUT also for our own connect_timeout. EADDRNOTAVAIL (no
+ *                local port left) is not held against the server, and no other one is asked */
+void upstream_connect_failed(struct upstream_request *request, int error);
+/** @param syn_retries  tcpi_total_retrans at this moment: SYNs the server did not answer */
+void upstream_connected(struct upstream_request *request, unsigned syn_retries);
+/** The first byte came. May be called again, which has no effect. */
+static inline void upstream_proven(struct upstream_request *request);
+/** The session is over, or does not want to wait any longer: the place is free. In every state;
+ *  no callback comes any more. */
+void upstream_done(struct upstream_request *request);
+/** Count bytes of a session against its server; to_server was written to it, from_server read. */
+void upstream_count(
+	struct upstream_request *request, uint64_t to_server_bytes, uint64_t from_server_bytes);
+
+int64_t upstream_connect_timeout_ms(const struct upstream *upstream);
+/** enum config_send_proxy */
+int upstream_send_proxy(const struct upstream *upstream);
+/** The own address (port 0, its family that of the server) to bind before the next connect, with
+ *  IP_BIND_ADDRESS_NO_PORT: the configured ones in turn.
+ *  @return false: there is none of that family, do not bind */
+bool upstream_source(const struct upstream_request *request, struct address *source);
+
+/** By name; NULL when the service has none of it. */
+struct upstream *upstream_find(const struct service *service, const char *name);
+/** One more reference; NULL is accepted. @return `upstream` */
+struct upstream *upstream_hold(struct upstream *upstream);
+/** Give a reference back and clear the pointer; NULL is accepted. */
+void upstream_release(struct upstream **upstream);
+
+/** Make what the upstreams of a configuration need, without effect on who is served now. Followed
+ *  by upstreams_commit, which cannot fail, or upstreams_roll_back. @return 0 or -ENOMEM */
+int upstreams_prepare(struct service *service, const struct config *config) MUST_CHECK;
+void upstreams_commit(struct service *service);
+void upstreams_roll_back(struct service *service);
+/** At the end of the worker, when no session is left. */
+void upstreams_fini(struct service *service);
+
+/* --- inline --- */
+
+void upstream_prove(struct upstream_request *request);
+
+static inline void
+upstream_proven(struct upstream_request *request)
+{
+	if (request->state == UPSTREAM_UNPROVEN) {
+		upstream_prove(request);
+	}
+}
