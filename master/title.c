@@ -26,25 +26,28 @@ title_extend(char *end, char **strings)
 	return end;
 }
 
+/* Pointers and strings in one piece, so that it stays reachable as a whole when unsetenv(3) takes
+ * single ones out. */
 static char **
 environment_copy(void)
 {
+	size_t count, size = 0;
 	char **copy;
-	size_t count, i;
+	char *at;
 
 	for (count = 0; environ[count] != NULL; count++) {
+		size += strlen(environ[count]) + 1;
 	}
-	copy = calloc(count + 1, sizeof(*copy));
-	for (i = 0; copy != NULL && i < count; i++) {
-		copy[i] = strdup(environ[i]);
-		if (copy[i] == NULL) {
-			while (i-- > 0) {
-				free(copy[i]);
-			}
-			free(copy);
-			copy = NULL;
-		}
+	copy = malloc((count + 1) * sizeof(*copy) + size);
+	if (copy == NULL) {
+		return NULL;
 	}
+	at = (char *)&copy[count + 1];
+	for (size_t i = 0; i < count; i++) {
+		copy[i] = strcpy(at, environ[i]);
+		at += strlen(at) + 1;
+	}
+	copy[count] = NULL;
 	return copy;
 }
 
