@@ -66,12 +66,12 @@ def test_workers_inherit_nothing_but_what_they_need(server):
 def test_workers_have_address_layouts_of_their_own(server):
     server.start()
 
-    def first_mapping(pid):
+    def program_mapping(pid):  # the first mapping may be a sanitizer's, which is fixed
         with open(f"/proc/{pid}/maps", encoding="ascii") as file:
-            return file.readline().split("-")[0]
+            return next(line.split("-")[0] for line in file if line.rstrip().endswith("/acceptd"))
     if os.geteuid() != 0:
         pytest.skip("a worker's maps are closed to its own user")
-    layouts = {first_mapping(pid) for pid in [server.master, *server.workers().values()]}
+    layouts = {program_mapping(pid) for pid in [server.master, *server.workers().values()]}
     assert len(layouts) == 3
 
 
