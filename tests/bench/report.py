@@ -52,10 +52,13 @@ beginning {load_average:.1f}.
 {versions}
 
 Client and servers share the machine over loopback, in a network namespace of the run's own. All
-values come from one run. CPU time is measured in {cpu_rounds} rounds, bursts in {burst_rounds}; the contestants take
+values come from one run. CPU time is measured in {cpu_rounds} rounds, bursts in {burst_rounds};
+the contestants take
 turns, and a ratio is the median of the ratios of the rounds, with the least and the greatest behind
 it. Take ratios, not absolutes: `tests/bench/run --self` tells how far, by measuring the yardstick
-beside itself.
+beside itself. CPU time per operation is judged with one worker on a core of its own, where the
+yardstick equals itself within 4 %; with two workers and the client mixed on the same cores it
+differs from itself by a quarter from round to round, and the ratio is shown only.
 
 The yardstick is `tests/bench/yardstick_echo.c`, the least echo server that is correct: no timeouts,
 no limits, no statistics, no supervision, no balance. The client, `tests/bench/load.c`, checks every
