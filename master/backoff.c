@@ -34,14 +34,20 @@ backoff_delay_ms(unsigned failures, uint32_t dice)
 	return delay < BACKOFF_CEILING_MS ? delay : BACKOFF_CEILING_MS;
 }
 
+void
+backoff_forgive(struct backoff *backoff, int64_t healthy_ms)
+{
+	if (healthy_ms >= BACKOFF_HEALTHY_MS) {
+		backoff->failures = 0;
+	}
+}
+
 int64_t
 backoff_fail(struct backoff *backoff, int64_t now_ms, int64_t healthy_ms, uint32_t dice)
 {
 	int64_t delay;
 
-	if (healthy_ms >= BACKOFF_HEALTHY_MS) {
-		backoff->failures = 0;
-	}
+	backoff_forgive(backoff, healthy_ms);
 	backoff->failures++;
 	backoff->untold++;
 	delay = backoff_delay_ms(backoff->failures, dice);

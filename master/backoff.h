@@ -25,6 +25,8 @@ int64_t backoff_delay_ms(unsigned failures, uint32_t dice);
  *  @param healthy_ms  how long the process had served before
  *  @return the wait from now */
 int64_t backoff_fail(struct backoff *backoff, int64_t now_ms, int64_t healthy_ms, uint32_t dice);
+/** Forget the failures of one that had been healthy for long enough when it left. */
+void backoff_forgive(struct backoff *backoff, int64_t healthy_ms);
 /** Whether the failure just noted should be told. A worker that never served: the first time, the
  *  fifth, then once a minute. One that had served: always, its wait keeps the lines few.
  *  @param untold  set, when true is returned, to the failures since the last line */

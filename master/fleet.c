@@ -94,10 +94,7 @@ fleet_awaits_answers(const struct fleet *fleet)
 	unsigned i;
 
 	for (i = 0; i < fleet->slots.used; i++) {
-		enum slot_state state = fleet->slots.at[i].state;
-
-		if ((state == SLOT_STARTING || state == SLOT_READY) &&
-			fleet->workers[i].commits_due > 0) {
+		if (slot_is_working(&fleet->slots.at[i]) && fleet->workers[i].commits_due > 0) {
 			return true;
 		}
 	}
@@ -287,11 +284,21 @@ fleet_serving(const struct fleet *fleet)
 	return count;
 }
 
+/* Perhaps the new configuration is what the failed ones were waiting for. */
+static void
+fleet_try_anew(struct fleet *fleet)
+{
+	unsigned i;
+
+	for (i = 0; i < fleet->slots.used; i++) {
+		fleet->slots.at[i].backoff.not_before_ms = 0;
+	}
+}
+
 void
 fleet_apply(struct fleet *fleet, void (*on_settled)(struct master *master, const char *failure))
 {
-	unsigned live =
-		slots_count(&fleet->slots, SLOT_STARTING) + slots_count(&fleet->slots, SLOT_READY);
+	unsigned working = slots_count_working(&fleet->slots);
 
 	if (fleet_note_sockets(fleet) < 0) {
 		log_warning("no memory to note who holds the listening sockets; removed ones may "
@@ -300,7 +307,8 @@ fleet_apply(struct fleet *fleet, void (*on_settled)(struct master *master, const
 	fleet->on_settled = on_settled;
 	fleet->failure[0] = '\0';
 	/* A slot that waits for its next try keeps no reload waiting; at the start all count. */
-	fleet->settle_count = live > 0 ? live : fleet->wanted;
+	fleet->settle_count = working > 0 ? working : fleet->wanted;
+	fleet_try_anew(fleet);
 	fleet_turn_soon(fleet);
 }
 

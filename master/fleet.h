@@ -22,11 +22,15 @@ unsigned fleet_wanted(const struct fleet *fleet);
 /** Workers that serve under the configuration in force. */
 unsigned fleet_serving(const struct fleet *fleet);
 
-/** Send configuration and sockets in force to every live worker. One that does not take them,
- * refuses them or does not answer within the hang timeout is replaced. `on_settled` is called once
- * when all live workers are under the new generation (at start: all serve, or the first one failed
- * for good: `failure` is then the sentence). A later call supersedes an earlier one, which is then
- * never reported. */
+/** Send configuration and sockets in force to every live worker. One that does not answer within
+ * the hang timeout is replaced; one that refuses serves on under the configuration before until
+ * another worker has taken the new one, and is replaced then. Slots that wait for their next try
+ * after a failure try at once.
+ *  @param on_settled  called once, later: when all who worked at the time of the call are under the
+ *                     new generation (at the start: when all wanted ones serve); or with a
+ * sentence, when a worker has failed five times in a row before it served, or when all have
+ * refused. The fleet goes on trying in any case. A later call supersedes an earlier one, which is
+ * then never reported; so does fleet_drain */
 void fleet_apply(
 	struct fleet *fleet, void (*on_settled)(struct master *master, const char *failure));
 

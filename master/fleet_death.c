@@ -231,10 +231,8 @@ static int64_t
 fleet_death_plan(struct fleet *fleet, struct backoff *backoff, int64_t healthy_ms)
 {
 	int64_t delay_ms = backoff_fail(backoff, fleet_now(fleet), healthy_ms, fleet_dice());
-	unsigned working =
-		slots_count(&fleet->slots, SLOT_STARTING) + slots_count(&fleet->slots, SLOT_READY);
 
-	return working < fleet->wanted ? delay_ms : -1;
+	return slots_count_working(&fleet->slots) < fleet->wanted ? delay_ms : -1;
 }
 
 static void
@@ -268,7 +266,6 @@ fleet_death_bury(struct fleet_worker *worker, int status)
 	int64_t healthy_ms;
 	struct remains remains;
 
-	fleet_talk_hear_out(worker);
 	fleet_death_find_remains(worker, status, &remains);
 	healthy_ms = slot->ready_ms != 0 ? clock_monotonic_ms() - slot->ready_ms : 0;
 	remains.obituary.lost_connections = board_bury_slot(&fleet->master->board, worker->slot);
@@ -283,6 +280,7 @@ fleet_death_bury(struct fleet_worker *worker, int status)
 	if (remains.is_failure) {
 		fleet_death_tell_failure(worker, &remains, healthy_ms);
 	} else {
+		backoff_forgive(&slot->backoff, healthy_ms);
 		fleet_death_tell_leaver(fleet, &remains);
 	}
 }
@@ -290,16 +288,23 @@ fleet_death_bury(struct fleet_worker *worker, int status)
 void
 fleet_reap(struct fleet *fleet)
 {
+	siginfo_t info = {0};
 	int status, slot;
-	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		slot = slots_find_by_pid(&fleet->slots, pid);
+	/* Look before taking: while it is a zombie its pid is its own, and may still be sent
+	 * signals in answer to its last words. */
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+		slot = slots_find_by_pid(&fleet->slots, info.si_pid);
+		if (slot >= 0) {
+			fleet_talk_hear_out(fleet_worker_at(fleet, slot));
+		}
+		(void)waitpid(info.si_pid, &status, 0);
 		if (slot >= 0) {
 			fleet_death_bury(fleet_worker_at(fleet, slot), status);
-		} else if (!monitor_child_reap(fleet->master->monitor, pid, status)) {
-			log_debug("process %d, none of our workers, has ended", (int)pid);
+		} else if (!monitor_child_reap(fleet->master->monitor, info.si_pid, status)) {
+			log_debug("process %d, none of our children, has ended", (int)info.si_pid);
 		}
+		info.si_pid = 0;
 	}
 	fleet_turn_soon(fleet);
 }

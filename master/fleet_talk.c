@@ -57,19 +57,13 @@ fleet_talk_send_log(struct fleet_worker *worker)
 	(void)fleet_talk_send(worker, CHANNEL_LOG, &payload, &fd, fd >= 0 ? 1 : 0);
 }
 
-static bool
-fleet_talk_is_served(const struct slot *slot)
-{
-	return slot->state == SLOT_STARTING || slot->state == SLOT_READY;
-}
-
 /* Before a question is counted: the time for its answer begins, unless it runs for one before. */
 static void
 fleet_talk_expect_answer(struct fleet_worker *worker)
 {
 	struct slot *slot = fleet_slot_of(worker);
 
-	if (fleet_talk_is_served(slot) && worker->commits_due + worker->releases_due == 0) {
+	if (slot_is_working(slot) && worker->commits_due + worker->releases_due == 0) {
 		slot->deadline_ms =
 			fleet_now(worker->fleet) + master_of(worker)->config->hang_timeout_ms;
 	}
@@ -85,7 +79,7 @@ fleet_talk_take_answer(struct fleet_worker *worker, unsigned *due)
 		return -EPROTO;
 	}
 	(*due)--;
-	if (fleet_talk_is_served(slot) && worker->commits_due + worker->releases_due == 0) {
+	if (slot_is_working(slot) && worker->commits_due + worker->releases_due == 0) {
 		slot->deadline_ms = SLOTS_NO_DEADLINE;
 	}
 	fleet_turn_soon(worker->fleet);
@@ -180,7 +174,7 @@ fleet_talk_is_behind(const struct fleet_worker *worker)
 {
 	const struct fleet *fleet = worker->fleet;
 
-	return fleet_talk_is_served(fleet_slot_of(worker)) &&
+	return slot_is_working(fleet_slot_of(worker)) &&
 	       (worker->sent_generation != fleet->master->generation ||
 		       worker->sent_workers != fleet_wanted(fleet));
 }

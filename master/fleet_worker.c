@@ -125,7 +125,7 @@ fleet_drain_worker(struct fleet_worker *worker, int64_t timeout_ms, const char *
 	worker->is_leaving = true;
 	(void)fleet_talk_drain(
 		worker, timeout_ms); /* if it cannot be told, its time runs all the same */
-	if (slot->state == SLOT_STARTING || slot->state == SLOT_READY) {
+	if (slot_is_working(slot)) {
 		slot_enter(&worker->fleet->slots, worker->slot, SLOT_DRAINING, reason);
 	}
 	if (slot->state == SLOT_DRAINING && deadline_ms < slot->deadline_ms) {

@@ -1,5 +1,5 @@
-/* Which worker holds a copy of which listening socket. One row per socket, one bit per slot: a few
- * sockets, looked up when configurations change, so a plain list will do. */
+/* Which worker holds a copy of which listening socket. One row per socket, one bit per slot;
+ * sorted, because a reload asks for each socket and worker. */
 #include "master/holdings.h"
 
 #include <errno.h>
@@ -26,17 +26,33 @@ bit_clear(uint64_t *words, int slot)
 	words[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
 }
 
+/* Where the row of a socket is, or would be: rows are in the order of numbers. */
+static size_t
+holdings_place(const struct holdings *holdings, uint32_t number)
+{
+	size_t low = 0, high = holdings->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (holdings->rows[middle].number < number) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	return low;
+}
+
 static struct holding *
 holdings_find(const struct holdings *holdings, uint32_t number)
 {
-	size_t i;
+	size_t place = holdings_place(holdings, number);
 
-	for (i = 0; i < holdings->count; i++) {
-		if (holdings->rows[i].number == number) {
-			return &holdings->rows[i];
-		}
+	if (place == holdings->count || holdings->rows[place].number != number) {
+		return NULL;
 	}
-	return NULL;
+	return &holdings->rows[place];
 }
 
 static bool
@@ -48,26 +64,41 @@ holding_is_empty(const struct holding *row)
 	       memcmp(row->leaves, none, sizeof(none)) == 0;
 }
 
+static int
+holdings_make_room(struct holdings *holdings)
+{
+	size_t room = holdings->room == 0 ? ROOM_FIRST : 2 * holdings->room;
+	struct holding *rows;
+
+	if (holdings->count < holdings->room) {
+		return 0;
+	}
+	rows = realloc(holdings->rows, room * sizeof(*rows));
+	if (rows == NULL) {
+		return -ENOMEM;
+	}
+	holdings->rows = rows;
+	holdings->room = room;
+	return 0;
+}
+
 int
 holdings_add(struct holdings *holdings, uint32_t number)
 {
-	struct holding *rows;
-	size_t room;
+	size_t place = holdings_place(holdings, number);
+	struct holding *row;
 
 	if (holdings_find(holdings, number) != NULL) {
 		return 0;
 	}
-	if (holdings->count == holdings->room) {
-		room = holdings->room == 0 ? ROOM_FIRST : 2 * holdings->room;
-		rows = realloc(holdings->rows, room * sizeof(*rows));
-		if (rows == NULL) {
-			return -ENOMEM;
-		}
-		holdings->rows = rows;
-		holdings->room = room;
+	if (holdings_make_room(holdings) < 0) {
+		return -ENOMEM;
 	}
-	memset(&holdings->rows[holdings->count], 0, sizeof(*holdings->rows));
-	holdings->rows[holdings->count++].number = number;
+	row = &holdings->rows[place];
+	memmove(row + 1, row, (holdings->count - place) * sizeof(*row));
+	memset(row, 0, sizeof(*row));
+	row->number = number;
+	holdings->count++;
 	return 0;
 }
 

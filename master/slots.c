@@ -106,11 +106,22 @@ slots_count(const struct slots *slots, enum slot_state state)
 	return count;
 }
 
+unsigned
+slots_count_working(const struct slots *slots)
+{
+	return slots_count(slots, SLOT_STARTING) + slots_count(slots, SLOT_READY);
+}
+
+bool
+slot_is_working(const struct slot *slot)
+{
+	return slot->state == SLOT_STARTING || slot->state == SLOT_READY;
+}
+
 bool
 slot_is_live(const struct slot *slot)
 {
-	return slot->state == SLOT_STARTING || slot->state == SLOT_READY ||
-	       slot->state == SLOT_DRAINING;
+	return slot_is_working(slot) || slot->state == SLOT_DRAINING;
 }
 
 bool

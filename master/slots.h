@@ -59,6 +59,9 @@ void slot_begin(struct slots *slots, int slot, pid_t pid, int64_t born_ms);
 /** @return the slot, or -1 */
 int slots_find_by_pid(const struct slots *slots, pid_t pid);
 unsigned slots_count(const struct slots *slots, enum slot_state state);
+/** One that counts towards the number wanted: STARTING or READY. */
+bool slot_is_working(const struct slot *slot);
+unsigned slots_count_working(const struct slots *slots);
 /** A process that takes messages: STARTING, READY or DRAINING. */
 bool slot_is_live(const struct slot *slot);
 /** A process is there, in whatever condition. */

@@ -69,13 +69,11 @@ supervisor_deadlines(const struct slots *slots, int64_t now_ms)
 static struct supervisor_step
 supervisor_surplus(const struct slots *slots, unsigned wanted)
 {
-	unsigned working = slots_count(slots, SLOT_STARTING) + slots_count(slots, SLOT_READY);
+	unsigned working = slots_count_working(slots);
 	unsigned i;
 
 	for (i = slots->used; working > wanted && i-- > 0;) {
-		enum slot_state state = slots->at[i].state;
-
-		if (state == SLOT_STARTING || state == SLOT_READY) {
+		if (slot_is_working(&slots->at[i])) {
 			return supervisor_step_of(SUPERVISOR_DRAIN, (int)i, "fewer workers wanted");
 		}
 	}
@@ -87,8 +85,8 @@ supervisor_surplus(const struct slots *slots, unsigned wanted)
 static struct supervisor_step
 supervisor_missing(const struct slots *slots, unsigned wanted, int64_t now_ms)
 {
-	unsigned present = slots_count(slots, SLOT_STARTING) + slots_count(slots, SLOT_READY) +
-			   slots_count(slots, SLOT_ABORTING) + slots_count(slots, SLOT_KILLED);
+	unsigned present = slots_count_working(slots) + slots_count(slots, SLOT_ABORTING) +
+			   slots_count(slots, SLOT_KILLED);
 	int64_t again_ms = INT64_MAX;
 	unsigned i;
 

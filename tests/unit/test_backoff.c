@@ -64,6 +64,17 @@ START_TEST(backoff_begins_anew_after_a_healthy_minute)
 }
 END_TEST
 
+START_TEST(backoff_forgives_who_left_after_a_healthy_minute)
+{
+	struct backoff backoff = {.failures = 8};
+
+	backoff_forgive(&backoff, BACKOFF_HEALTHY_MS - 1);
+	ck_assert_uint_eq(backoff.failures, 8);
+	backoff_forgive(&backoff, BACKOFF_HEALTHY_MS);
+	ck_assert_uint_eq(backoff.failures, 0);
+}
+END_TEST
+
 START_TEST(backoff_never_exceeds_two_tries_a_minute_in_the_long_run)
 {
 	struct backoff backoff = {0};
@@ -116,6 +127,7 @@ UNIT_TESTS("backoff", tcase_add_loop_test(tests, backoff_is_at_once_then_doubles
 			      0, (int)ARRAY_LEN(bases));
 	   tcase_add_test(tests, backoff_counts_from_the_failure);
 	   tcase_add_test(tests, backoff_begins_anew_after_a_healthy_minute);
+	   tcase_add_test(tests, backoff_forgives_who_left_after_a_healthy_minute);
 	   tcase_add_test(tests, backoff_never_exceeds_two_tries_a_minute_in_the_long_run);
 	   tcase_add_test(tests, backoff_tells_the_first_the_fifth_and_then_one_a_minute);
 	   tcase_add_test(tests, backoff_always_tells_of_one_that_had_served);)

@@ -9,12 +9,14 @@ static struct holdings holdings;
 static void
 setup(void)
 {
-	uint32_t number;
+	uint32_t i;
 
 	holdings_fini(&holdings);
-	for (number = 1; number <= 40; number++) {
-		ck_assert_int_eq(holdings_add(&holdings, number), 0);
+	for (i = 0; i < 41; i++) { /* 0 to 40 in no order, each twice */
+		ck_assert_int_eq(holdings_add(&holdings, i * 17 % 41), 0);
+		ck_assert_int_eq(holdings_add(&holdings, i * 17 % 41), 0);
 	}
+	ck_assert_uint_eq(holdings.count, 41);
 }
 
 START_TEST(holdings_know_who_has_a_socket)
