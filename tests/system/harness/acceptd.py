@@ -241,7 +241,9 @@ class Acceptd:
         no error that the test did not declare."""
         if self.is_running():
             self.check_at_rest()
-            assert self.stop() == 0
+            status = self.stop()
+            self.check_sanitizer()
+            assert status == 0
         self.check_sanitizer()
         self.check_log()
         self.check_nothing_left()
