@@ -4,6 +4,7 @@ import datetime
 import os
 import platform
 import re
+import textwrap
 
 HEADINGS = ("what", "{ours}", "{yardstick}", "ratio", "target", "verdict")
 
@@ -46,16 +47,15 @@ def machine():
 
 TEXT = """# Benchmarks
 
-Made by `{command}` on {date}; do not edit. {machine}; load average at the
-beginning {load_average:.1f}.
+Made by `{command}` on {date}; do not edit.
+{machine}; load average at the beginning {load_average:.1f}.
 
 {versions}
 
 Client and servers share the machine over loopback, in a network namespace of the run's own. All
 values come from one run. CPU time is measured in {cpu_rounds} rounds, bursts in {burst_rounds};
-the contestants take
-turns, and a ratio is the median of the ratios of the rounds, with the least and the greatest behind
-it. Take ratios, not absolutes: `tests/bench/run --self` tells how far, by measuring the yardstick
+the contestants take turns, and a ratio is the median of the ratios of the rounds, with the least
+and the greatest behind it. Take ratios, not absolutes: `tests/bench/run --self` tells how far, by measuring the yardstick
 beside itself. CPU time per operation is judged with one worker on a core of its own, where the
 yardstick equals itself within 4 %; with two workers and the client mixed on the same cores it
 differs from itself by a quarter from round to round, and the ratio is shown only.
@@ -71,12 +71,20 @@ from outside.
 """
 
 
+def wrap(text):
+    """Prose filled anew, because the values in it have any length; the rest as it is."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(textwrap.fill(paragraph, 100, break_on_hyphens=False,
+                                     break_long_words=False)
+                       if paragraph[:1].isalpha() else paragraph for paragraph in paragraphs)
+
+
 def write(path, table, command, versions, sizes, load_average, summary):
     """The document."""
     # Versions are several lines each; a block keeps them as they are.
     shown = "\n".join(f"    {line}" for version in versions for line in version.splitlines())
-    path.write_text(TEXT.format(
+    path.write_text(wrap(TEXT.format(
         command=command, date=datetime.date.today().isoformat(), machine=machine(),
         load_average=load_average, versions=shown, cpu_rounds=sizes.cpu_rounds,
-        burst_rounds=sizes.burst_rounds, table=as_markdown(table), summary=summary),
+        burst_rounds=sizes.burst_rounds, table=as_markdown(table), summary=summary)).rstrip() + "\n",
         encoding="utf-8")
