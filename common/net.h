@@ -92,6 +92,19 @@ int net_peer_look(int fd, struct net_peer *peer) MUST_CHECK;
 /** Bytes in the socket's buffer that the client has not acknowledged (unix: not read) yet; 0 when
  *  unknown. SIOCOUTQ, tcp(7) and unix(7). */
 int64_t net_unacknowledged_bytes(int fd);
+/** Connect without waiting. Non-blocking, close-on-exec, with the options that concern a connection
+ *  (no delay, keepalive, user timeout).
+ *  @param source  NULL: the kernel chooses; else bound with IP_BIND_ADDRESS_NO_PORT, so that one
+ *                 local port serves for many servers
+ *  @return a descriptor whose handshake is under way or done (net_is_connected), or negative errno;
+ *          -EADDRNOTAVAIL: no local port is left, -ECONNREFUSED */
+int net_connect(const struct address *address, const struct address *source,
+	const struct net_options *options) MUST_CHECK;
+/** Whether the handshake is done; over loopback it mostly is at once. */
+bool net_is_connected(int fd);
+/** Segments sent again so far on a connection: right after the handshake, its SYNs. */
+unsigned net_retransmits(int fd);
+
 /** Make the close a reset: SO_LINGER{1,0}. */
 void net_reset_on_close(int fd);
 /** The pending error of a socket, positive errno, 0 if none. */

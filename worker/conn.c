@@ -23,8 +23,6 @@
 
 #define LOG_INTERVAL_MS 10000
 
-static void conn_apply(struct conn *conn, struct verdict verdict);
-
 void *
 conn_state(struct conn *conn)
 {
@@ -115,6 +113,14 @@ conn_send(struct conn *conn, const void *bytes, size_t len)
 }
 
 static struct verdict
+conn_writable(struct conn *conn)
+{
+	const struct protocol *protocol = conn->settings->protocol;
+
+	return protocol->on_writable == NULL ? verdict_go_on() : protocol->on_writable(conn);
+}
+
+static struct verdict
 conn_flush(struct conn *conn)
 {
 	const struct settings *settings = conn->settings;
@@ -135,8 +141,7 @@ conn_flush(struct conn *conn)
 	if (conn->phase == CONN_FLUSHING) {
 		return verdict_done((enum close_reason)conn->reason);
 	}
-	return settings->protocol->on_writable == NULL ? verdict_go_on()
-						       : settings->protocol->on_writable(conn);
+	return conn_writable(conn);
 }
 
 /* --- receiving --- */
@@ -219,12 +224,23 @@ conn_wants_to_read(const struct conn *conn)
 	return false;
 }
 
+static int
+conn_wants(const struct conn *conn)
+{
+	const struct protocol *protocol = conn->settings->protocol;
+	bool is_up_to_us = protocol->wants == NULL || conn->phase >= CONN_FLUSHING;
+
+	if (is_up_to_us) {
+		return conn_wants_to_read(conn) ? EV_READ : 0;
+	}
+	return protocol->wants(conn);
+}
+
 static void
 conn_watch(struct conn *conn)
 {
 	struct ev_loop *loop = conn->settings->service->loop;
-	int wanted =
-		(conn_wants_to_read(conn) ? EV_READ : 0) | (conn->pending != NULL ? EV_WRITE : 0);
+	int wanted = conn_wants(conn) | (conn->pending != NULL ? EV_WRITE : 0);
 
 	if ((conn->watcher.events & (EV_READ | EV_WRITE)) == wanted) {
 		return;
@@ -262,8 +278,8 @@ conn_step(struct conn *conn, int events)
 	if ((events & EV_ERROR) != 0) {
 		return conn_not_watched();
 	}
-	if ((events & EV_WRITE) != 0 && conn->pending != NULL) {
-		verdict = conn_flush(conn);
+	if ((events & EV_WRITE) != 0) {
+		verdict = conn->pending != NULL ? conn_flush(conn) : conn_writable(conn);
 	}
 	if ((events & EV_READ) != 0 && verdict.kind == VERDICT_GO_ON) {
 		verdict = conn_read(conn);
@@ -308,7 +324,7 @@ conn_finish(struct conn *conn, enum close_reason reason)
 	}
 }
 
-static void
+void
 conn_apply(struct conn *conn, struct verdict verdict)
 {
 	switch (verdict.kind) {

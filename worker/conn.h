@@ -46,6 +46,9 @@ struct conn {
 int conn_open(struct settings *settings, int fd, const union peer *peer);
 /** End it now. What is pending is lost, and then the client sees a reset, not a clean end. */
 void conn_close(struct conn *conn, enum close_reason reason);
+/** Obey the verdict of a step that a protocol took by itself, from a watcher or a deadline of its
+ * own: the last thing of that callback, because the connection may be gone afterwards. */
+void conn_apply(struct conn *conn, struct verdict verdict);
 /** Tell the protocol that the worker is to finish. */
 void conn_drain(struct conn *conn);
 

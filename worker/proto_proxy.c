@@ -1,18 +1,16 @@
-/* Between a client and a server of an upstream. Until the two are joined a client is told at once
- * that nobody serves it. */
-#include "worker/conn.h"
+/* The front door: each client gets a session with a server of the listener's upstream. */
 #include "worker/protocol.h"
+#include "worker/session.h"
 
 extern const struct protocol protocol_proxy;
 
-static struct verdict
-proxy_on_open(struct conn *conn)
-{
-	(void)conn;
-	return verdict_failed(CLOSE_no_server);
-}
-
 const struct protocol protocol_proxy = {
 	.name = "proxy",
-	.on_open = proxy_on_open,
+	.state_size = sizeof(struct session),
+	.descriptors = 1,
+	.on_open = session_open,
+	.on_readable = session_on_client_readable,
+	.on_writable = session_on_client_writable,
+	.on_close = session_close,
+	.wants = session_wants_of_client,
 };

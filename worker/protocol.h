@@ -53,7 +53,11 @@ struct protocol {
 	struct verdict (*on_readable)(struct conn *conn);
 	/* The client sent its last byte; it may still read. NULL: done. */
 	struct verdict (*on_end)(struct conn *conn);
-	/* Everything that was pending has been sent. NULL: go on. */
+	/* Instead of reading up to the ceiling of pending output: what to watch the socket for now,
+	 * EV_READ and EV_WRITE; while output is pending EV_WRITE is added. */
+	int (*wants)(const struct conn *conn);
+	/* Everything that was pending has been sent, or the socket takes more and nothing was
+	 * pending. NULL: go on. */
 	struct verdict (*on_writable)(struct conn *conn);
 	/* The worker is to finish: end at the next good moment. NULL: go on until the client ends
 	 * or the drain timeout does. */

@@ -18,6 +18,7 @@
 #include "worker/acceptor.h"
 #include "worker/conn.h"
 #include "worker/pause.h"
+#include "worker/pipes.h"
 
 #define EXPIRE_MAX      256 /* per turn: thousands may expire together, others want to be served */
 #define GUARD_EARLY_MS  (SERVICE_GUARD_MS / 2)
@@ -162,6 +163,7 @@ void
 service_fini(struct service *service)
 {
 	assert(service->conns == NULL && service->acceptors == NULL);
+	pipes_fini(service);
 	deadlines_fini(&service->deadlines);
 	if (service->loop != NULL) {
 		ev_loop_destroy(service->loop);

@@ -17,6 +17,7 @@ struct acceptor;
 struct conn;
 struct fault;
 struct upstream;
+struct pipe_pair;
 
 #define SERVICE_SCRATCH_BYTES 65536
 #define SERVICE_GUARD_MS      100 /* a turn at least this often */
@@ -35,8 +36,10 @@ struct service {
 	struct deadlines deadlines;
 	struct conn *conns; /* all, newest first */
 	struct upstream *upstreams;
-	uint64_t open;      /* how many; what the board shows */
-	uint64_t closed;    /* how many ended in this process */
+	struct pipe_pair *pipes; /* empty ones, for bulk streams */
+	unsigned pipe_count;
+	uint64_t open;   /* how many; what the board shows */
+	uint64_t closed; /* how many ended in this process */
 
 	struct acceptor *acceptors;
 	unsigned paused_acceptors;

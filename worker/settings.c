@@ -28,6 +28,13 @@ settings_new(struct service *service, const struct listener_config *config, int 
 	settings->refuses_at_limit = config->on_limit == ON_LIMIT_REFUSE;
 	settings->max_pending_bytes = (size_t)config->max_pending_bytes;
 	settings->upstream = upstream_hold(upstream);
+	settings->back_options = (struct net_options){
+		.no_delay = config->no_delay,
+		.keepalive_idle_ms = config->keepalive.idle_ms,
+		.keepalive_interval_ms = config->keepalive.interval_ms,
+		.keepalive_probes = config->keepalive.probes,
+		.user_timeout_ms = config->user_timeout_ms,
+	};
 	if (timeouts_open(&settings->timeouts, &service->deadlines, config) != 0) {
 		settings_release(&settings);
 	}

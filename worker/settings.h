@@ -9,6 +9,7 @@
 
 #include "common/board.h"
 #include "common/defs.h"
+#include "common/net.h"
 #include "worker/timeouts.h"
 
 struct listener_config;
@@ -27,7 +28,8 @@ struct settings {
 	bool refuses_at_limit;              /* otherwise clients wait in the accept queue */
 	size_t max_pending_bytes;
 	struct timeouts timeouts;
-	struct upstream *upstream; /* NULL: the listener has none */
+	struct upstream *upstream;       /* NULL: the listener has none */
+	struct net_options back_options; /* of its connections to back ends: as to clients */
 };
 
 /** A new object with one reference.

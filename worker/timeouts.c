@@ -167,6 +167,7 @@ timeouts_open(struct timeouts *timeouts, struct deadlines *deadlines,
 	const struct listener_config *config)
 {
 	*timeouts = (struct timeouts){.write_timeout_ms = config->write_timeout_ms,
+		.half_close_ms = config->half_close_timeout_ms,
 		.dead_after_ms = keepalive_span_ms(config)};
 	open_idle_lists(timeouts, deadlines, config->idle_timeout_ms);
 	timeouts->unacknowledged =

@@ -22,6 +22,7 @@ struct listener_config;
 
 struct timeouts {
 	int64_t write_timeout_ms; /* 0: none */
+	int64_t half_close_ms;    /* proxy: one side has ended; 0: none */
 	int64_t dead_after_ms;    /* silence after which keepalive gives up; 0: none */
 	struct deadline_list *active, *idle, *unacknowledged, *writing, *lingering, *lifetime;
 };

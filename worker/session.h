@@ -1,0 +1,51 @@
+/* A proxied client and its back end: two sockets and what passes between them. The client is a conn
+ * with its timeouts, its pending output and its one way out; this is the other half.
+ *
+ * Each direction ends for itself: a side that has sent its last byte gets told so on the other side
+ * once everything before it was passed on, and the session ends when both have. */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/defs.h"
+#include "worker/deadline.h"
+#include "worker/protocol.h"
+#include "worker/stream.h"
+#include "worker/upstream.h"
+
+struct conn;
+
+enum session_state {
+	SESSION_WAITING,    /* for a place at a server */
+	SESSION_CONNECTING, /* for its answer */
+	SESSION_OPEN,
+	SESSION_OVER
+};
+
+struct session {
+	struct upstream_request request;
+	ev_io back;               /* fd -1 while there is none */
+	struct deadline patience; /* connecting, unsent to the back end, or half closed */
+	struct deadline_list *patience_list;
+	struct output *unsent_up;
+	struct stream up;   /* client to back end */
+	struct stream down; /* back end to client; what the client did not take is the conn's */
+	enum session_state state;
+	struct verdict verdict; /* what a callback of the upstream said while we were calling it */
+	bool is_calling;
+	bool back_is_shut, client_is_shut; /* our side of it: we sent our last byte */
+	uint8_t first_end;                 /* enum close_reason of the side that ended first */
+};
+
+/** A client came: ask for a server. */
+struct verdict session_open(struct conn *conn);
+/** The client is readable. */
+struct verdict session_on_client_readable(struct conn *conn);
+/** The client took all that was pending. */
+struct verdict session_on_client_writable(struct conn *conn);
+/** What the client's socket has to be watched for, beside its pending output: EV_READ, EV_WRITE. */
+int session_wants_of_client(const struct conn *conn);
+/** The session ends: close the back end, give its place back. */
+void session_close(struct conn *conn, enum close_reason reason);

@@ -1,0 +1,209 @@
+/* A stream is bulk after several reads in a row that filled the scratch buffer, and is no longer
+ * when a splice brings little. Both ends of the change happen only while nothing is kept, so bytes
+ * never overtake each other. */
+#include "worker/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "worker/output.h"
+#include "worker/pipes.h"
+#include "worker/service.h"
+
+#define BULK_AFTER_READS 4
+#define BULK_LEAST_BYTES 16384 /* a splice that brings less is not worth two system calls */
+
+size_t
+stream_kept(const struct stream *stream)
+{
+	return output_pending(*stream->unsent) + stream->in_pipe;
+}
+
+bool
+stream_is_full(const struct stream *stream, size_t ceiling, bool is_reading)
+{
+	if (stream->pipe != NULL) {
+		return stream->in_pipe > 0;
+	}
+	return *stream->unsent != NULL &&
+	       output_pending(*stream->unsent) > (is_reading ? ceiling - 1 : ceiling / 2);
+}
+
+static struct stream_step
+failed(enum stream_progress side, int error)
+{
+	return (struct stream_step){.progress = side, .error = error};
+}
+
+static bool
+is_temporary(int error)
+{
+	return error == EAGAIN || error == EINTR;
+}
+
+/* --- through the scratch buffer --- */
+
+static struct stream_step
+send_or_keep(struct stream *stream, struct service *service, int target, size_t len, size_t ceiling)
+{
+	struct stream_step step = {.progress = STREAM_MOVED, .read_bytes = len};
+	ssize_t taken = 0;
+	int error;
+
+	if (target >= 0 && *stream->unsent == NULL) {
+		taken = send(target, service->scratch, len, MSG_NOSIGNAL);
+		if (taken < 0 && !is_temporary(errno)) {
+			return failed(STREAM_TARGET_FAILED, errno);
+		}
+		taken = taken < 0 ? 0 : taken;
+		step.sent_bytes = (size_t)taken;
+	}
+	if ((size_t)taken == len) {
+		return step;
+	}
+	error = output_append(stream->unsent, service->scratch + taken, len - (size_t)taken,
+		ceiling, service->now_ms);
+	return error == 0 ? step : failed(STREAM_NO_MEMORY, -error);
+}
+
+static struct stream_step
+move_by_copy(struct stream *stream, struct service *service, int source, int target, size_t ceiling)
+{
+	size_t room = ceiling - output_pending(*stream->unsent);
+	ssize_t len;
+
+	room = room < SERVICE_SCRATCH_BYTES ? room : SERVICE_SCRATCH_BYTES;
+	len = recv(source, service->scratch, room, 0);
+	if (len < 0) {
+		return is_temporary(errno) ? failed(STREAM_DRY, 0)
+					   : failed(STREAM_SOURCE_FAILED, errno);
+	}
+	if (len == 0) {
+		stream->has_ended = true;
+		return failed(STREAM_ENDED, 0);
+	}
+	stream->full_reads =
+		(size_t)len == SERVICE_SCRATCH_BYTES
+			? (uint8_t)(stream->full_reads + (stream->full_reads < BULK_AFTER_READS))
+			: 0;
+	return send_or_keep(stream, service, target, (size_t)len, ceiling);
+}
+
+/* --- through a pipe --- */
+
+static void
+leave_bulk(struct stream *stream, struct service *service)
+{
+	if (stream->pipe != NULL) {
+		pipes_give_back(service, &stream->pipe, stream->in_pipe == 0);
+	}
+	stream->in_pipe = 0;
+	stream->full_reads = 0;
+}
+
+static struct stream_step
+drain_pipe(struct stream *stream, int target)
+{
+	struct stream_step step = {.progress = STREAM_MOVED};
+	ssize_t taken;
+
+	while (stream->in_pipe > 0) {
+		taken = splice(stream->pipe->read_end, NULL, target, NULL, stream->in_pipe,
+			SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		if (taken < 0) {
+			if (!is_temporary(errno)) {
+				return failed(STREAM_TARGET_FAILED, errno);
+			}
+			break;
+		}
+		stream->in_pipe -= (size_t)taken;
+		step.sent_bytes += (size_t)taken;
+	}
+	return step;
+}
+
+static struct stream_step
+move_by_splice(struct stream *stream, struct service *service, int source, int target)
+{
+	struct stream_step step;
+	ssize_t len = splice(source, NULL, stream->pipe->write_end, NULL, PIPES_BYTES,
+		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+	if (len < 0) {
+		if (is_temporary(errno)) {
+			leave_bulk(stream, service);
+			return failed(STREAM_DRY, 0);
+		}
+		return failed(STREAM_SOURCE_FAILED, errno);
+	}
+	if (len == 0) {
+		leave_bulk(stream, service);
+		stream->has_ended = true;
+		return failed(STREAM_ENDED, 0);
+	}
+	stream->in_pipe = (size_t)len;
+	step = drain_pipe(stream, target);
+	step.read_bytes = (size_t)len;
+	if (len < BULK_LEAST_BYTES && stream->in_pipe == 0) {
+		leave_bulk(stream, service);
+	}
+	return step;
+}
+
+struct stream_step
+stream_move(struct stream *stream, struct service *service, int source, int target, size_t ceiling)
+{
+	if (stream->full_reads >= BULK_AFTER_READS && stream->pipe == NULL && target >= 0 &&
+		*stream->unsent == NULL) {
+		stream->pipe = pipes_take(service);
+	}
+	return stream->pipe != NULL ? move_by_splice(stream, service, source, target)
+				    : move_by_copy(stream, service, source, target, ceiling);
+}
+
+struct stream_step
+stream_flush(struct stream *stream, struct service *service, int target)
+{
+	struct stream_step step = {.progress = STREAM_MOVED};
+	ssize_t taken;
+
+	if (stream->pipe != NULL) {
+		return drain_pipe(stream, target);
+	}
+	if (*stream->unsent == NULL) {
+		return step;
+	}
+	taken = send(target, (*stream->unsent)->bytes + (*stream->unsent)->begin,
+		output_pending(*stream->unsent), MSG_NOSIGNAL);
+	if (taken < 0) {
+		return is_temporary(errno) ? step : failed(STREAM_TARGET_FAILED, errno);
+	}
+	output_consume(stream->unsent, (size_t)taken, service->now_ms);
+	step.sent_bytes = (size_t)taken;
+	return step;
+}
+
+int
+stream_prepend(struct stream *stream, struct service *service, const void *bytes, size_t len)
+{
+	struct output *later = *stream->unsent;
+	int error;
+
+	*stream->unsent = NULL;
+	error = output_append(stream->unsent, bytes, len, SIZE_MAX, service->now_ms);
+	if (error == 0 && later != NULL) {
+		error = output_append(stream->unsent, later->bytes + later->begin,
+			output_pending(later), SIZE_MAX, service->now_ms);
+	}
+	output_free(&later);
+	return error;
+}
+
+void
+stream_close(struct stream *stream, struct service *service)
+{
+	leave_bulk(stream, service);
+}
