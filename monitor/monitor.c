@@ -9,12 +9,12 @@
 
 #include "common/clock.h"
 #include "common/config.h"
-#include "common/descriptor.h"
 #include "common/fault.h"
 #include "common/inherit.h"
 #include "common/log.h"
 #include "monitor/admin.h"
 #include "monitor/states.h"
+#include "monitor/web.h"
 
 #define SECOND_MS     1000
 #define FRESH_MS      10
@@ -97,13 +97,25 @@ monitor_on_second(struct ev_loop *loop, struct loop_timer *timer)
 	}
 	monitor_tend_states(monitor);
 	admin_tend(monitor->admin);
+	web_tick(monitor->web);
+}
+
+static void
+monitor_on_look(void *owner, struct web_readings *readings)
+{
+	const struct monitor *monitor = owner;
+
+	readings->now = &monitor->seconds[monitor->at_second];
+	readings->second_ago = monitor_second_ago(monitor);
+	readings->minute_ago = monitor_minute_ago(monitor);
+	readings->states = monitor->states;
 }
 
 void
 monitor_use_doors(struct monitor *monitor, int admin_fd, int web_fd)
 {
 	admin_listen(monitor->admin, admin_fd);
-	descriptor_close(&web_fd);
+	web_listen(monitor->web, web_fd);
 }
 
 void
@@ -130,6 +142,7 @@ monitor_end(struct monitor *monitor, const char *reason)
 	log_info("ending: %s", reason);
 	monitor->is_ending = true;
 	admin_listen(monitor->admin, -1);
+	web_listen(monitor->web, -1);
 	admin_end(monitor->admin);
 	loop_timer_start(monitor->loop, &monitor->last_words, LAST_WORDS_MS);
 	monitor_look_for_end(monitor);
@@ -159,7 +172,10 @@ monitor_start(struct monitor *monitor, const struct inherit *inherit, struct fau
 	monitor->loop = loop_new();
 	monitor->admin = monitor->loop == NULL ? NULL : admin_new(monitor);
 	monitor->states = calloc(1, sizeof(*monitor->states));
-	if (monitor->admin == NULL || monitor->states == NULL) {
+	monitor->web = monitor->loop == NULL
+			       ? NULL
+			       : web_new(monitor->loop, &monitor->board, monitor_on_look, monitor);
+	if (monitor->admin == NULL || monitor->states == NULL || monitor->web == NULL) {
 		return fault_say(why, ENOMEM, "out of memory");
 	}
 	reading_take(&monitor->board, &monitor->seconds[0]);
@@ -189,6 +205,7 @@ monitor_main(const struct inherit *inherit)
 	loop_timer_stop(monitor.loop, &monitor.second);
 	loop_timer_stop(monitor.loop, &monitor.last_words);
 	admin_free(&monitor.admin);
+	web_free(&monitor.web);
 	link_close(&monitor);
 	config_free(&monitor.config);
 	free(monitor.states);

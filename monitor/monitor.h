@@ -19,6 +19,7 @@ struct admin;
 struct config;
 struct fault;
 struct states;
+struct web;
 
 #define MONITOR_TENS 7 /* readings ten seconds apart: the oldest is 60 to 70 s old */
 
@@ -30,6 +31,7 @@ struct monitor {
 	uint64_t generation;
 	uid_t master_uid; /* who started acceptd */
 	struct admin *admin;
+	struct web *web;
 	struct loop_timer second;
 	struct loop_timer last_words; /* the end of patience with clients that do not read */
 	bool is_ending;

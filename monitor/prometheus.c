@@ -1,14 +1,65 @@
 /* A metric's samples must stand together under its HELP and TYPE, so the rows are the outer loop.
- */
+ *
+ * A value of a row in microseconds is printed in seconds, and its name says so. The histograms
+ * count whole milliseconds and microseconds, cut off: what was counted as 7 took less than 8. So a
+ * bound at a power of two is exact, being an edge of the board's buckets too. */
 #include "monitor/prometheus.h"
 
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/board.h"
+#include "common/histogram.h"
 #include "monitor/reading.h"
+#include "monitor/states.h"
+#include "monitor/waits.h"
 
-/* Listener names are [a-zA-Z_][a-zA-Z0-9_-]*, so no label value needs escaping. */
+#define NAME_MAX_LEN 96
+
+/* A histogram of the board, as it is shown. */
+struct distribution {
+	const char *name, *help, *label;
+	int first, last; /* bounds from 2^first to 2^last of its units */
+	double units_in_second;
+};
+
+static const struct distribution queue_wait = {
+	.name = "acceptd_accept_queue_wait_seconds",
+	.help = "How long clients waited in the accept queue, of those that were measured; when "
+		"many come, that is a part of all. When it grows the workers do not keep up.",
+	.label = "listener",
+	.first = 0, /* 1 ms to 65.5 s */
+	.last = 16,
+	.units_in_second = 1e3,
+};
+
+static const struct distribution turn_time = {
+	.name = "acceptd_worker_turn_seconds",
+	.help = "How long turns of the event loop took; a handler that computes or blocks makes "
+		"others wait for so long.",
+	.label = "worker",
+	.first = 4, /* 16 us to 16.8 s */
+	.last = 24,
+	.units_in_second = 1e6,
+};
+
+/* The configuration allows letters, digits, '_' and '-' in the name of a listener, but a label
+ * value is right whatever is in it. */
+static void
+print_label(const char *value, FILE *stream)
+{
+	for (; *value != '\0'; value++) {
+		if (*value == '\\' || *value == '"') {
+			fputc('\\', stream);
+		}
+		if (*value == '\n') {
+			fputs("\\n", stream);
+		} else {
+			fputc(*value, stream);
+		}
+	}
+}
 
 static const char *
 kind_name(const struct stat_row *row)
@@ -16,14 +67,24 @@ kind_name(const struct stat_row *row)
 	return row->kind == STAT_COUNTER ? "counter" : "gauge";
 }
 
-/* "acceptd_worker_accept_errors_total": lower case, the kernel's own names set apart by words. */
+/* The name without its unit where that is not a base unit. */
+static size_t
+base_len(const struct stat_row *row)
+{
+	size_t len = strlen(row->name);
+
+	return row->unit == STAT_MICROSECONDS ? len - strlen("_us") : len;
+}
+
+/* "acceptd_worker_cpu_seconds_total": lower case, the kernel's own names set apart by words. */
 static void
 metric_name(const struct stat_row *row, const char *scope, char *name, size_t size)
 {
 	char words[64];
 	size_t used = 0;
 
-	for (const char *at = row->name; *at != '\0' && used < sizeof(words) - 2; at++) {
+	for (const char *at = row->name; at < row->name + base_len(row) && used < sizeof(words) - 2;
+		at++) {
 		if (isupper((unsigned char)*at) && at > row->name &&
 			(islower((unsigned char)at[-1]) || islower((unsigned char)at[1]))) {
 			words[used++] = '_';
@@ -31,8 +92,27 @@ metric_name(const struct stat_row *row, const char *scope, char *name, size_t si
 		words[used++] = (char)tolower((unsigned char)*at);
 	}
 	words[used] = '\0';
-	(void)snprintf(name, size, "acceptd_%s%s%s", scope, words,
+	(void)snprintf(name, size, "acceptd_%s%s%s%s", scope, words,
+		row->unit == STAT_MICROSECONDS ? "_seconds" : "",
 		row->kind == STAT_COUNTER ? "_total" : "");
+}
+
+static void
+print_value(const struct stat_row *row, uint64_t value, FILE *stream)
+{
+	if (row->unit == STAT_MICROSECONDS) {
+		fprintf(stream, " %" PRIu64 ".%06" PRIu64 "\n", value / 1000000, value % 1000000);
+	} else {
+		fprintf(stream, " %" PRIu64 "\n", value);
+	}
+}
+
+static void
+print_labelled(const char *name, const char *label, const char *label_value, FILE *stream)
+{
+	fprintf(stream, "%s{%s=\"", name, label);
+	print_label(label_value, stream);
+	fputs("\"}", stream);
 }
 
 static void
@@ -45,21 +125,22 @@ static void
 print_single(enum stat_scope scope, const char *prefix, const uint64_t *values, size_t count,
 	FILE *stream)
 {
-	char name[96];
+	char name[NAME_MAX_LEN];
 
 	for (size_t i = 0; i < count; i++) {
 		const struct stat_row *row = stat_row_of(scope, i);
 
 		metric_name(row, prefix, name, sizeof(name));
 		print_head(name, row, stream);
-		fprintf(stream, "%s %" PRIu64 "\n", name, values[i]);
+		fputs(name, stream);
+		print_value(row, values[i], stream);
 	}
 }
 
 static void
 print_queues(const struct reading *reading, FILE *stream)
 {
-	char name[96];
+	char name[NAME_MAX_LEN];
 
 	for (size_t i = 0; i < STAT_QUEUE_COUNT; i++) {
 		const struct stat_row *row = stat_row_of(STAT_SCOPE_QUEUE, i);
@@ -67,8 +148,8 @@ print_queues(const struct reading *reading, FILE *stream)
 		metric_name(row, "accept_queue_", name, sizeof(name));
 		print_head(name, row, stream);
 		for (size_t n = 0; n < reading->listener_count; n++) {
-			fprintf(stream, "%s{listener=\"%s\"} %" PRIu64 "\n", name,
-				reading->listeners[n].name, reading->listeners[n].queue[i]);
+			print_labelled(name, "listener", reading->listeners[n].name, stream);
+			print_value(row, reading->listeners[n].queue[i], stream);
 		}
 	}
 }
@@ -76,7 +157,7 @@ print_queues(const struct reading *reading, FILE *stream)
 static void
 print_listeners(const struct reading *reading, FILE *stream)
 {
-	char name[96];
+	char name[NAME_MAX_LEN];
 
 	for (size_t i = 0; i < STAT_LISTENER_COUNT; i++) {
 		const struct stat_row *row = stat_row_of(STAT_SCOPE_LISTENER, i);
@@ -84,8 +165,8 @@ print_listeners(const struct reading *reading, FILE *stream)
 		metric_name(row, "listener_", name, sizeof(name));
 		print_head(name, row, stream);
 		for (size_t n = 0; n < reading->listener_count; n++) {
-			fprintf(stream, "%s{listener=\"%s\"} %" PRIu64 "\n", name,
-				reading->listeners[n].name, reading->listeners[n].sum.stats[i]);
+			print_labelled(name, "listener", reading->listeners[n].name, stream);
+			print_value(row, reading->listeners[n].sum.stats[i], stream);
 		}
 	}
 }
@@ -94,15 +175,14 @@ static void
 print_closes(const struct reading *reading, FILE *stream)
 {
 	fputs("# HELP acceptd_listener_closed_total Connections ended, by reason; accepted = open "
-	      "+ "
-	      "sum of closed.\n# TYPE acceptd_listener_closed_total counter\n",
+	      "+ sum of closed.\n# TYPE acceptd_listener_closed_total counter\n",
 		stream);
 	for (size_t n = 0; n < reading->listener_count; n++) {
 		for (size_t i = 0; i < CLOSE_COUNT; i++) {
-			fprintf(stream,
-				"acceptd_listener_closed_total{listener=\"%s\",reason=\"%s\"} "
-				"%" PRIu64 "\n",
-				reading->listeners[n].name, close_reason_name((enum close_reason)i),
+			fputs("acceptd_listener_closed_total{listener=\"", stream);
+			print_label(reading->listeners[n].name, stream);
+			fprintf(stream, "\",reason=\"%s\"} %" PRIu64 "\n",
+				close_reason_name((enum close_reason)i),
 				reading->listeners[n].sum.closed[i]);
 		}
 	}
@@ -111,7 +191,7 @@ print_closes(const struct reading *reading, FILE *stream)
 static void
 print_workers(const struct reading *reading, FILE *stream)
 {
-	char name[96];
+	char name[NAME_MAX_LEN];
 
 	for (size_t i = 0; i < STAT_WORKER_COUNT; i++) {
 		const struct stat_row *row = stat_row_of(STAT_SCOPE_WORKER, i);
@@ -119,8 +199,8 @@ print_workers(const struct reading *reading, FILE *stream)
 		metric_name(row, "worker_", name, sizeof(name));
 		print_head(name, row, stream);
 		for (size_t n = 0; n < reading->worker_count; n++) {
-			fprintf(stream, "%s{worker=\"%d\"} %" PRIu64 "\n", name,
-				reading->workers[n].slot, reading->workers[n].stats[i]);
+			fprintf(stream, "%s{worker=\"%d\"}", name, reading->workers[n].slot);
+			print_value(row, reading->workers[n].stats[i], stream);
 		}
 	}
 	fputs("# HELP acceptd_worker_serving 1 while a worker serves in the slot.\n"
@@ -133,16 +213,107 @@ print_workers(const struct reading *reading, FILE *stream)
 	}
 }
 
+/* --- histograms --- */
+
+static void
+print_distribution_head(const struct distribution *of, FILE *stream)
+{
+	fprintf(stream, "# HELP %s %s\n# TYPE %s histogram\n", of->name, of->help, of->name);
+}
+
+static void
+print_bound(const struct distribution *of, const char *label_value, FILE *stream)
+{
+	fprintf(stream, "%s_bucket{%s=\"", of->name, of->label);
+	print_label(label_value, stream);
+	fputs("\",le=\"", stream);
+}
+
+static void
+print_suffixed(
+	const struct distribution *of, const char *suffix, const char *label_value, FILE *stream)
+{
+	char name[NAME_MAX_LEN];
+
+	(void)snprintf(name, sizeof(name), "%s%s", of->name, suffix);
+	print_labelled(name, of->label, label_value, stream);
+}
+
+static void
+print_distribution(const struct distribution *of, const char *label_value,
+	const struct histogram_copy *copy, FILE *stream)
+{
+	uint64_t count = 0;
+	unsigned bucket = 0;
+
+	for (int power = of->first; power <= of->last; power++) {
+		uint64_t bound = UINT64_C(1) << power;
+
+		while (histogram_bucket_first(bucket) < bound) {
+			count += copy->buckets[bucket++];
+		}
+		print_bound(of, label_value, stream);
+		fprintf(stream, "%.9g\"} %" PRIu64 "\n", (double)bound / of->units_in_second,
+			count);
+	}
+	print_bound(of, label_value, stream);
+	fprintf(stream, "+Inf\"} %" PRIu64 "\n", copy->count);
+	print_suffixed(of, "_sum", label_value, stream);
+	fprintf(stream, " %.9g\n", (double)copy->sum / of->units_in_second);
+	print_suffixed(of, "_count", label_value, stream);
+	fprintf(stream, " %" PRIu64 "\n", copy->count);
+}
+
+static void
+print_distributions(const struct reading *reading, const struct board *board, FILE *stream)
+{
+	struct histogram_copy copy;
+	char worker[16];
+
+	print_distribution_head(&queue_wait, stream);
+	for (size_t i = 0; i < reading->listener_count; i++) {
+		waits_of_listener(board, reading->listeners[i].index, &copy);
+		print_distribution(&queue_wait, reading->listeners[i].name, &copy, stream);
+	}
+	print_distribution_head(&turn_time, stream);
+	for (size_t i = 0; i < reading->worker_count; i++) {
+		waits_of_worker(board, reading->workers[i].slot, &copy);
+		(void)snprintf(worker, sizeof(worker), "%d", reading->workers[i].slot);
+		print_distribution(&turn_time, worker, &copy, stream);
+	}
+}
+
 void
-prometheus_print(const struct reading *reading, FILE *stream)
+prometheus_print(const struct reading *reading, const struct board *board, FILE *stream)
 {
 	print_single(STAT_SCOPE_MASTER, "", reading->master, STAT_MASTER_COUNT, stream);
 	print_queues(reading, stream);
 	print_listeners(reading, stream);
 	print_closes(reading, stream);
 	print_workers(reading, stream);
+	print_distributions(reading, board, stream);
 	if (reading->has_kernel) {
 		print_single(
 			STAT_SCOPE_KERNEL, "kernel_", reading->kernel, STAT_KERNEL_COUNT, stream);
+	}
+}
+
+void
+prometheus_print_states(const struct states *states, FILE *stream)
+{
+	static const char name[] = "acceptd_listener_sockets";
+
+	fprintf(stream,
+		"# HELP %s TCP sockets of the listener by state, counted once a minute; many in "
+		"CLOSE_WAIT: a handler forgets to close.\n# TYPE %s gauge\n",
+		name, name);
+	for (size_t i = 0; i < states->count; i++) {
+		for (int state = SOCK_DIAG_ESTABLISHED; state < SOCK_DIAG_NEW_SYN_RECV; state++) {
+			fprintf(stream, "%s{listener=\"", name);
+			print_label(states->rows[i].name, stream);
+			fprintf(stream, "\",state=\"%s\"} %" PRIu64 "\n",
+				sock_diag_state_name((enum sock_diag_state)state),
+				states->rows[i].counts[state]);
+		}
 	}
 }

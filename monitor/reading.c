@@ -25,6 +25,7 @@ read_listener(const struct board *board, int index, struct reading *reading)
 		return;
 	}
 	listener = &reading->listeners[reading->listener_count++];
+	listener->index = index;
 	(void)snprintf(listener->name, sizeof(listener->name), "%s", head->name);
 	copy_cells(head->queue, STAT_QUEUE_COUNT, listener->queue);
 	board_sum_listener(board, index, &listener->sum);

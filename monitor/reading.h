@@ -10,6 +10,7 @@
 
 struct reading_listener {
 	char name[BOARD_NAME_MAX];
+	int index; /* on the board */
 	uint64_t queue[STAT_QUEUE_COUNT];
 	struct board_listener_copy sum; /* over all slots: accepted = open + sum of closed */
 	uint64_t closed;                /* sum of sum.closed */
