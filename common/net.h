@@ -105,6 +105,17 @@ bool net_is_connected(int fd);
 /** Segments sent again so far on a connection: right after the handshake, its SYNs. */
 unsigned net_retransmits(int fd);
 
+/* An open connection as the kernel accounts for it. */
+struct net_connection {
+	uint8_t state;    /* of TCP, include/net/tcp_states.h */
+	uint32_t idle_ms; /* since data came from the client; since it connected, if none did */
+	uint64_t received_bytes;
+	uint64_t sent_bytes;   /* each counted once, however often it was sent */
+	uint32_t unsent_bytes; /* written and not sent yet */
+};
+/** One getsockopt(TCP_INFO). @return 0 or negative errno (not TCP: -EOPNOTSUPP) */
+int net_connection_look(int fd, struct net_connection *connection) MUST_CHECK;
+
 /** Make the close a reset: SO_LINGER{1,0}. */
 void net_reset_on_close(int fd);
 /** The pending error of a socket, positive errno, 0 if none. */

@@ -198,12 +198,20 @@ group_len(const struct option *option)
 	return dot == NULL ? 0 : (size_t)(dot - option->path);
 }
 
+static bool
+is_in_group(const struct option *option, const struct option *before, size_t open)
+{
+	return open > 0 && group_len(option) == open &&
+	       strncmp(option->path, before->path, open) == 0;
+}
+
 /* Rows of one group stand together: a whole group is commented out, its members inside. */
 static void
 example_scope(enum option_scope scope, const char *indent, int indent_width)
 {
 	char inner[16];
 	size_t open = 0; /* length of the name of the group that is open */
+	const struct option *last = NULL;
 	const char *before = "";
 
 	(void)snprintf(inner, sizeof(inner), "%s#\t", indent);
@@ -214,8 +222,9 @@ example_scope(enum option_scope scope, const char *indent, int indent_width)
 		if (option->scope != scope) {
 			continue;
 		}
-		if (open > 0 && len != open) {
+		if (open > 0 && !is_in_group(option, last, open)) {
 			(void)printf("%s#};\n", indent);
+			open = 0;
 		}
 		if (len > 0 && len != open) {
 			(void)printf("%s%s#%.*s = {\n", before, indent, (int)len, option->path);
@@ -227,6 +236,7 @@ example_scope(enum option_scope scope, const char *indent, int indent_width)
 			example_option(option, indent, indent_width);
 		}
 		before = "\n";
+		last = option;
 		open = len;
 	}
 	if (open > 0) {

@@ -173,10 +173,23 @@ requests_obstacle(const struct listening_socket *socket)
 }
 
 static int
-requests_move_socket(struct listening_socket *socket, bool drains)
+requests_restore(const struct master *master, const struct listening_socket *socket)
+{
+	struct net_options options;
+
+	listeners_net_options(&master->config->listeners[socket->listener], &options);
+	return net_listener_apply(socket->fd, &options, NULL);
+}
+
+static int
+requests_move_socket(const struct master *master, struct listening_socket *socket, bool drains)
 {
 	int status = drains ? net_listener_shut_out(socket->fd) : net_listener_let_in(socket->fd);
 
+	if (status == -EPERM && drains) {
+		/* Without the right to filter it has shrunk the queue instead: take that back. */
+		(void)requests_restore(master, socket);
+	}
 	if (status == 0 || status == -ENOENT) {
 		socket->is_drained = drains;
 		status = 0;
@@ -202,11 +215,14 @@ requests_move_listener(struct master *master, const struct listener_config *list
 			continue;
 		}
 		obstacle = requests_obstacle(socket);
-		status = obstacle == NULL ? requests_move_socket(socket, drains) : 0;
+		status = obstacle == NULL ? requests_move_socket(master, socket, drains) : 0;
 		if (obstacle != NULL || status != 0) {
 			text_add(words, "\n%s stays as it is: %s",
 				address_format(&socket->address, where),
-				obstacle != NULL ? obstacle : strerror(-status));
+				obstacle != NULL   ? obstacle
+				: status == -EPERM ? "it takes CAP_NET_ADMIN, which acceptd was "
+						     "started without"
+						   : strerror(-status));
 			continue;
 		}
 		stat_set(&master->board.writable->listeners[socket->board_listener]

@@ -22,6 +22,7 @@
 #include "worker/settings.h"
 
 #define LOG_INTERVAL_MS 10000
+#define MS_PER_TENTH    100
 
 void *
 conn_state(struct conn *conn)
@@ -343,6 +344,13 @@ conn_apply(struct conn *conn, struct verdict verdict)
 
 /* --- birth and death --- */
 
+/* Tenths wrap after 13 years; their difference does not matter then. */
+int64_t
+conn_age_ms(const struct conn *conn, int64_t now_ms)
+{
+	return (int64_t)((uint32_t)(now_ms / MS_PER_TENTH) - conn->born_ds) * MS_PER_TENTH;
+}
+
 static void
 conn_link(struct conn *conn, struct service *service)
 {
@@ -357,6 +365,9 @@ conn_link(struct conn *conn, struct service *service)
 static void
 conn_unlink(struct conn *conn, struct service *service)
 {
+	if (service->next_listed == conn) {
+		service->next_listed = conn->next;
+	}
 	if (conn->prev != NULL) {
 		conn->prev->next = conn->next;
 	} else {
@@ -385,6 +396,8 @@ conn_open(struct settings *settings, int fd, const union peer *peer)
 	conn->peer = *peer;
 	conn->phase = CONN_FRESH;
 	conn->born_turn = service->turn;
+	conn->serial = ++service->last_serial;
+	conn->born_ds = (uint32_t)(service->now_ms / MS_PER_TENTH);
 	conn_link(conn, service);
 	service->descriptors_used += 1 + protocol->descriptors;
 	ledger_open(settings);
@@ -412,7 +425,7 @@ conn_close(struct conn *conn, enum close_reason reason)
 	}
 	ledger_close(settings, reason);
 	ev_io_stop(service->loop, &conn->watcher);
-	if (conn->pending != NULL || reason == CLOSE_peer_unreachable) {
+	if (conn->pending != NULL || reason == CLOSE_peer_unreachable || reason == CLOSE_killed) {
 		net_reset_on_close(conn_fd(conn));
 	}
 	close(conn_fd(conn));

@@ -36,8 +36,10 @@ struct conn {
 	struct output *pending; /* NULL: nothing is owed */
 	union peer peer;
 	uint16_t born_turn;
-	uint8_t phase;  /* enum conn_phase */
-	uint8_t reason; /* enum close_reason, in the last two phases */
+	uint8_t phase;    /* enum conn_phase */
+	uint8_t reason;   /* enum close_reason, in the last two phases */
+	uint32_t serial;  /* unique in its slot, in the order of accept */
+	uint32_t born_ds; /* monotonic, in tenths of a second */
 };
 
 /** Begin to serve an accepted socket, for which a place was claimed (admission.h).
@@ -51,6 +53,8 @@ void conn_close(struct conn *conn, enum close_reason reason);
 void conn_apply(struct conn *conn, struct verdict verdict);
 /** Tell the protocol that the worker is to finish. */
 void conn_drain(struct conn *conn);
+
+int64_t conn_age_ms(const struct conn *conn, int64_t now_ms);
 
 /* For protocols. */
 

@@ -110,6 +110,31 @@ control_release(struct control *control, const struct channel_number *number)
 }
 
 static void
+control_list(struct control *control, struct channel_message *message)
+{
+	listing_start(&control->listing, message->number.number, message->fds[0]);
+	message->fds[0] = -1;
+}
+
+static void
+control_on_written(struct listing *listing)
+{
+	struct control *control = container_of(listing, struct control, listing);
+	struct channel_listed listed = {.id = listing->id, .count = listing->count};
+
+	control_answer(control, CHANNEL_LISTED, &listed);
+}
+
+static void
+control_kill(struct control *control, const struct channel_kill *kill)
+{
+	struct channel_kill killed = *kill;
+
+	killed.status = listing_kill(&control->worker->service, kill->serial);
+	control_answer(control, CHANNEL_KILLED, &killed);
+}
+
+static void
 control_obey(struct control *control, struct channel_message *message)
 {
 	switch (message->type) {
@@ -133,6 +158,12 @@ control_obey(struct control *control, struct channel_message *message)
 		break;
 	case CHANNEL_DRAIN:
 		worker_drain(control->worker, message->drain.drain_timeout_ms, "the master asked");
+		break;
+	case CHANNEL_LIST:
+		control_list(control, message);
+		break;
+	case CHANNEL_KILL:
+		control_kill(control, &message->kill);
 		break;
 	default: /* a second HELLO says nothing new; others never come this way */
 		break;
@@ -179,6 +210,7 @@ control_start(struct control *control, struct worker *worker, int fd)
 	control->fd = fd;
 	control->worker = worker;
 	control->snapshot = (struct snapshot){.cpu = -1};
+	listing_init(&control->listing, &worker->service, control_on_written);
 	ev_io_init(&control->watcher, control_on_readable, fd, EV_READ);
 	ev_io_start(worker->service.loop, &control->watcher);
 }
@@ -188,5 +220,6 @@ control_stop(struct control *control)
 {
 	ev_io_stop(control->worker->service.loop, &control->watcher);
 	snapshot_discard(&control->snapshot);
+	listing_stop(&control->listing);
 	descriptor_close(&control->fd);
 }

@@ -3,6 +3,7 @@
 
 #include <ev.h>
 
+#include "worker/listing.h"
 #include "worker/snapshot.h"
 
 struct channel_hello;
@@ -14,6 +15,7 @@ struct control {
 	ev_io watcher;
 	struct worker *worker;
 	struct snapshot snapshot; /* prepared, not in force */
+	struct listing listing;   /* of the connections, for an operator */
 };
 
 /** Wait for the master's first message.

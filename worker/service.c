@@ -132,6 +132,18 @@ start_watchers(struct service *service)
 	loop_timer_init(&service->wake, service_on_wake);
 }
 
+/* Numbers of connections are not given again in this slot. */
+static uint32_t
+count_accepted(const struct board_slot *slot)
+{
+	uint64_t count = 0;
+
+	for (int i = 0; i < BOARD_LISTENERS; i++) {
+		count += stat_get(&slot->listeners[i].stats[STAT_LISTENER_accepted]);
+	}
+	return (uint32_t)count;
+}
+
 int
 service_init(struct service *service, const struct board *board, int slot, const char *identity,
 	struct fault *why)
@@ -141,6 +153,7 @@ service_init(struct service *service, const struct board *board, int slot, const
 	service->slot_index = slot;
 	service->slot = &service->board.slots[slot];
 	service->identity = identity;
+	service->last_serial = count_accepted(service->slot);
 	service->now_ms = clock_monotonic_ms();
 	deadlines_init(&service->deadlines);
 	service->loop = loop_new();

@@ -38,8 +38,10 @@ struct service {
 	struct upstream *upstreams;
 	struct pipe_pair *pipes; /* empty ones, for bulk streams */
 	unsigned pipe_count;
-	uint64_t open;   /* how many; what the board shows */
-	uint64_t closed; /* how many ended in this process */
+	uint64_t open;            /* how many; what the board shows */
+	uint64_t closed;          /* how many ended in this process */
+	uint32_t last_serial;     /* of a connection; goes on where the worker before has ended */
+	struct conn *next_listed; /* where listing goes on; NULL: nowhere */
 
 	struct acceptor *acceptors;
 	unsigned paused_acceptors;

@@ -36,7 +36,8 @@ pattern(size_t len)
 
 START_TEST(a_connection_is_small)
 {
-	ck_assert_uint_le(sizeof(struct conn), 160);
+	/* As much as glibc's malloc gives for 160 bytes, too: 176 with its own. */
+	ck_assert_uint_le(sizeof(struct conn), 168);
 }
 END_TEST
 
