@@ -1,6 +1,7 @@
 """Workers that die or hang: who notices, what it costs, who comes next."""
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -229,3 +230,40 @@ def test_fifty_kills_leave_no_zombie_and_no_descriptor(server):
         wait_replaced(server, slot, victim, 30)
     assert client.echoes()
     assert not [p for p in processes.children(server.master) if processes.state(p) == "Z"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not os.path.isdir("/sys/fs/cgroup/cpu"),
+                    reason="no control group for CPU time")
+def test_starved_worker_is_not_killed(server):
+    """It makes no progress because it gets no CPU: replacing it would help nobody."""
+    group = f"/sys/fs/cgroup/cpu/acceptd-test-{os.getpid()}"
+
+    def write(name, number):
+        with open(f"{group}/{name}", "w", encoding="ascii") as file:
+            file.write(str(number))
+    os.mkdir(group)
+    # others who want the same thousandth of a processor
+    spinners = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(6)]
+    try:
+        write("cpu.cfs_period_us", 1000000)
+        write("cpu.cfs_quota_us", 1000)
+        for spinner in spinners:
+            write("cgroup.procs", spinner.pid)
+        server.options.update(workers=1, hang_timeout="1s")
+        server.start()
+        before = server.workers()
+        write("cgroup.procs", before[0])
+        with client.Load(threads=8, pause=0.0):
+            server.wait_log(r"worker 0 .*made no progress .*starved, not hung", 20)
+            assert server.workers() == before
+            write("cpu.cfs_quota_us", -1)
+        wait_for("service", lambda: tries(client.echoes))
+        assert server.workers() == before
+        server.stop()
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
+        server.destroy()
+        wait_for("group empty", lambda: not open(f"{group}/cgroup.procs", encoding="ascii").read())
+        os.rmdir(group)

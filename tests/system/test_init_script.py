@@ -1,5 +1,6 @@
 """The init script: its verbs and their exit status, as the LSB has them."""
 import os
+import shutil
 import signal
 import subprocess
 
@@ -20,16 +21,19 @@ class Service:
         self.server = server
         server.options["log"] = server.log_path
         server.write_config()
+        # The build may stand where nobody else may look.
+        self.script = shutil.copy(SCRIPT, server.path("acceptd.init"))
+        self.daemon = shutil.copy(server.binary, server.path("acceptd"))
         self.defaults = server.path("default")
         self.write_defaults()
 
     def write_defaults(self, daemon=None):
         with open(self.defaults, "w", encoding="utf-8") as file:
-            file.write(f"DAEMON={daemon or self.server.binary}\nCONFIG={self.server.config_path}\n")
+            file.write(f"DAEMON={daemon or self.daemon}\nCONFIG={self.server.config_path}\n")
 
     def __call__(self, verb, **more):
         environment = self.server.environment({"ACCEPTD_DEFAULTS": self.defaults})
-        result = subprocess.run(["sh", SCRIPT, *verb.split()], env=environment, text=True,
+        result = subprocess.run(["sh", self.script, *verb.split()], env=environment, text=True,
                                 capture_output=True, timeout=seconds(30), check=False,
                                 stdin=subprocess.DEVNULL, cwd="/", **more)
         print(verb, result.returncode, result.stdout, result.stderr)
@@ -191,3 +195,22 @@ def test_without_root(service):
         assert service(verb, user=65534, group=65534, extra_groups=[]) == 4
     assert client.echoes()
     end(service)
+
+
+def test_under_start_stop_daemon(service):
+    """As Debian's own scripts do it: found by pid file and executable, stopped within the drain."""
+    def tool(*arguments):
+        return subprocess.run(["start-stop-daemon", *arguments], capture_output=True, check=False,
+                              env=service.server.environment(), timeout=seconds(20)).returncode
+    match = ("--pidfile", service.server.pid_path, "--exec", service.daemon)
+    start = ("--start", *match, "--", "-d", "-f", service.server.config_path)
+    assert tool("--status", *match) == 3
+    assert tool(*start) == 0
+    assert client.echoes()
+    service.server.master = service.pid()
+    service.server.note_children()
+    assert tool(*start) == 1, "it runs already"
+    assert tool("--status", *match) == 0
+    assert tool("--stop", "--retry", "TERM/10/KILL/5", *match) == 0
+    assert client.refuses()
+    service.server.check_nothing_left()

@@ -10,9 +10,10 @@ import termios
 import pytest
 
 from harness import client
+from harness.namespace import can_mount, with_mounts
 from harness.waiting import seconds, wait_for
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+with_mount_rights = pytest.mark.skipif(not can_mount(), reason="may not mount")
 
 
 def content(path):
@@ -224,14 +225,14 @@ def test_stderr_that_nobody_reads_delays_nobody(server):
     assert server.stop() == 0
 
 
-@as_root
+@with_mount_rights
 def test_full_disk_delays_nobody_and_is_reported_after(server):
     """A log on a file system of 64 KiB, filled up by somebody else. The mount is the server's own."""
     server.options["log"] = server.path("small/acceptd.log")
     os.mkdir(server.path("small"))
     server.write_config()
-    script = f'mount -t tmpfs -o size=64k,mode=755 none {server.path("small")} && exec "$@"'
-    server.launch(wrapper=("unshare", "--mount", "sh", "-c", script, "-"))
+    server.launch(wrapper=with_mounts(
+        f'mount -t tmpfs -o size=64k,mode=755 none {server.path("small")}'))
     wait_for("serving", serves)
     inside = f"/proc/{server.master}/root{server.path('small')}"
     try:

@@ -7,9 +7,11 @@ import subprocess
 import pytest
 
 from harness import client, config, processes
+from harness.namespace import can_mount, with_mounts
 from harness.waiting import wait_for
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+with_mount_rights = pytest.mark.skipif(not can_mount(), reason="may not mount")
 
 
 @pytest.mark.smoke
@@ -156,11 +158,10 @@ def test_keep_leaves_somaxconn_and_says_what_it_costs(server):
     assert "4000" in server.wait_log(r"listener echo.*\b128\b")
 
 
-READ_ONLY = ("unshare", "--mount", "sh", "-c",
-             'mount -o bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec "$@"', "-")
+READ_ONLY = with_mounts("mount -o bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys")
 
 
-@as_root
+@with_mount_rights
 def test_read_only_proc_sys_costs_the_backlog_and_names_the_remedy(server):
     server.listeners[0]["backlog"] = 30000
     write_somaxconn(128)
@@ -171,7 +172,7 @@ def test_read_only_proc_sys_costs_the_backlog_and_names_the_remedy(server):
     assert "sysctl -w net.core.somaxconn=30000" in line
 
 
-@as_root
+@with_mount_rights
 def test_strict_refuses_a_backlog_that_is_cut(server):
     server.options["strict"] = True
     server.listeners[0]["backlog"] = 30000
@@ -274,10 +275,9 @@ def test_privileged_port_without_root_names_the_capability(server):
     assert "CAP_NET_BIND_SERVICE" in result.stderr
 
 
-@as_root
+@with_mount_rights
 def test_tmp_is_not_needed(server):
     """A read-only machine without /tmp: the log on stderr, no pid file."""
     server.options["pid_file"] = ""
-    server.start(wrapper=("unshare", "--mount", "sh", "-c",
-                          f'mount -t tmpfs -o ro,size=4k none /var/tmp && exec "$@"', "-"))
+    server.start(wrapper=with_mounts("mount -t tmpfs -o ro,size=4k none /var/tmp"))
     assert client.echoes()

@@ -6,6 +6,7 @@ import fcntl
 import os
 import socket
 import struct
+import subprocess
 
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
@@ -52,3 +53,14 @@ class NetworkNamespace:
     def __exit__(self, *_):
         setns(self.outside, CLONE_NEWNET)
         os.close(self.outside)
+
+
+# A wrapper: the rest of the command line runs in a mount namespace of its own, after a script.
+def with_mounts(script):
+    return ("unshare", "--mount", "sh", "-c", f'{script} && exec "$@"', "-")
+
+
+def can_mount():
+    """Not in a container without rights, nor in a bare chroot."""
+    return subprocess.run(with_mounts("mount -t tmpfs none /mnt") + ("true",), check=False,
+                          capture_output=True).returncode == 0
