@@ -142,11 +142,12 @@ link_find(struct link *link, uint32_t id)
 }
 
 static void
-link_finish(struct link_request **place, int status)
+link_finish(struct link *link, struct link_request **place, int status)
 {
 	struct link_request *request = *place;
 	char *text;
 
+	monitor_forget_now(monitor_of(link));
 	*place = NULL;
 	request->id = 0;
 	(void)fclose(request->pieces);
@@ -167,7 +168,7 @@ link_take_result(struct link *link, const struct channel_result *result)
 	}
 	(void)fwrite(result->text, 1, result->len, (*place)->pieces);
 	if (result->is_last != 0) {
-		link_finish(place, result->status);
+		link_finish(link, place, result->status);
 	}
 }
 

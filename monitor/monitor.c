@@ -32,6 +32,12 @@ monitor_now(struct monitor *monitor)
 	return &monitor->now;
 }
 
+void
+monitor_forget_now(struct monitor *monitor)
+{
+	monitor->now.taken_ms = 0;
+}
+
 const struct reading *
 monitor_second_ago(const struct monitor *monitor)
 {

@@ -48,6 +48,8 @@ struct monitor {
 
 /** A reading of this moment (at most 10 ms old). Borrowed until the next call. */
 const struct reading *monitor_now(struct monitor *monitor);
+/** Something was done: the next reading shows it. */
+void monitor_forget_now(struct monitor *monitor);
 /** One that is one to two seconds older, for rates; in the first second the first one. */
 const struct reading *monitor_second_ago(const struct monitor *monitor);
 /** One that is 60 to 70 seconds older, or the first, for what happened in the last minute. */

@@ -57,19 +57,26 @@ human_bytes(uint64_t bytes, char buffer[HUMAN_MAX])
 
 /* --- listeners --- */
 
+const char *
+render_queue_name(size_t index, char buffer[RENDER_NAME_MAX])
+{
+	bool is_of_queue = index != STAT_QUEUE_dropped_segments && index != STAT_QUEUE_drained;
+
+	(void)snprintf(buffer, RENDER_NAME_MAX, "%s%s", is_of_queue ? "queue_" : "",
+		stat_row_of(STAT_SCOPE_QUEUE, index)->name);
+	return buffer;
+}
+
 static void
 json_listener(
 	struct json *json, const struct render *render, const struct reading_listener *listener)
 {
-	char key[64];
+	char key[RENDER_NAME_MAX];
 
 	json_object_begin(json, NULL);
 	json_string(json, "name", listener->name);
 	for (size_t i = 0; i < STAT_QUEUE_COUNT; i++) {
-		(void)snprintf(key, sizeof(key), "%s%s",
-			i == STAT_QUEUE_dropped_segments ? "" : "queue_",
-			stat_row_of(STAT_SCOPE_QUEUE, i)->name);
-		json_unsigned(json, key, listener->queue[i]);
+		json_unsigned(json, render_queue_name(i, key), listener->queue[i]);
 	}
 	for (size_t i = 0; i < STAT_LISTENER_COUNT; i++) {
 		json_unsigned(

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -21,6 +22,11 @@ struct render {
 	const struct reading *before; /* an earlier reading, for rates */
 	const struct reading *now;
 };
+
+#define RENDER_NAME_MAX 64
+/** The name of a row of scope QUEUE where it stands beside others of the listener: "queue_depth",
+ *  but "dropped_segments". @return buffer */
+const char *render_queue_name(size_t index, char buffer[RENDER_NAME_MAX]);
 
 /* Each writes a whole answer to the stream. @return 0 or -ENOMEM */
 int render_status(

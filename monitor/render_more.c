@@ -215,12 +215,12 @@ list_listener(struct listing *listing, const struct reading_listener *now)
 	static const struct reading_listener nothing;
 	const struct reading_listener *before =
 		reading_find_listener(listing->render->before, now->name);
-	char name[128];
+	char name[128], key[RENDER_NAME_MAX];
 
 	before = before == NULL ? &nothing : before;
 	for (size_t i = 0; i < STAT_QUEUE_COUNT; i++) {
-		(void)snprintf(name, sizeof(name), "listener.%s.queue_%s", now->name,
-			stat_row_of(STAT_SCOPE_QUEUE, i)->name);
+		(void)snprintf(
+			name, sizeof(name), "listener.%s.%s", now->name, render_queue_name(i, key));
 		list_value(listing, name, before->queue[i], now->queue[i]);
 	}
 	for (size_t i = 0; i < STAT_LISTENER_COUNT; i++) {
