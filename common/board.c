@@ -75,6 +75,7 @@ board_layout(void)
 	const uint64_t sizes[] = {BOARD_BYTES, BOARD_MASTER_BYTES, sizeof(struct board_slot),
 		BOARD_SLOTS, BOARD_LISTENERS, BOARD_EVENTS, offsetof(struct board_slot, stats),
 		offsetof(struct board_slot, crash), offsetof(struct board_slot, turn_us),
+		offsetof(struct board_slot, last_crash_seconds),
 		offsetof(struct board_slot, listeners), sizeof(struct board_crash),
 		offsetof(struct board_crash, frames), offsetof(struct board_master, stats),
 		offsetof(struct board_master, kernel), offsetof(struct board_master, listeners),
@@ -419,6 +420,16 @@ board_bury_slot(struct board *board, int slot)
 	atomic_store_explicit(&dead->pid, 0, memory_order_relaxed);
 	board_write_end(dead);
 	return lost;
+}
+
+void
+board_note_crash(struct board *board, int slot, int status)
+{
+	struct board_slot *failed = &board->slots[slot];
+
+	atomic_store_explicit(&failed->last_crash_status, status, memory_order_relaxed);
+	atomic_store_explicit(
+		&failed->last_crash_seconds, (int64_t)clock_wall().tv_sec, memory_order_release);
 }
 
 void

@@ -185,6 +185,9 @@ struct board_slot {
 	board_cell claims;   /* against the global limit; in the first cache line with `open` */
 	board_cell stats[STAT_WORKER_COUNT];
 	struct histogram turn_us; /* how long turns of the loop took: what an event waits for */
+	/* The last worker of this slot that failed; written by the master, 0: none ever did. */
+	_Atomic int64_t last_crash_seconds; /* since 1970 */
+	_Atomic int32_t last_crash_status;  /* as waitpid(2) gives it */
 	struct board_crash crash;
 	struct board_listener_cells listeners[BOARD_LISTENERS];
 };
@@ -273,6 +276,9 @@ void board_open_slot(struct board *board, int slot);
  *  claims become 0, the state EMPTY; the crash record stays until the slot is opened again. Master
  *  only, after waitpid. @return how many connections were lost */
 uint64_t board_bury_slot(struct board *board, int slot);
+
+/** The worker of this slot has just failed, with this status of waitpid(2). Master only. */
+void board_note_crash(struct board *board, int slot, int status);
 
 /** Append an event, now, to the ring; a longer text is cut. Master only. */
 void board_add_event(struct board *board, int level, const char *text);

@@ -243,6 +243,7 @@ fleet_death_tell_failure(struct fleet_worker *worker, struct remains *remains, i
 	char line[LINE_MAX_BYTES];
 
 	stat_add(&fleet->master->board.writable->stats[STAT_MASTER_worker_crashes], 1);
+	board_note_crash(&fleet->master->board, worker->slot, remains->obituary.status);
 	remains->obituary.restart_in_ms = fleet_death_plan(fleet, backoff, healthy_ms);
 	remains->obituary.failures = backoff->failures;
 	if (backoff_should_tell(backoff, fleet_now(fleet), remains->obituary.was_ready,

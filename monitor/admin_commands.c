@@ -670,7 +670,9 @@ admin_commands_run(struct admin_call *call, char *line)
 		admin_refuse(call, ADMIN_BUSY, "the server is just starting; try again");
 		return;
 	}
+	call->render.board = &call->monitor->board;
 	call->render.now = monitor_now(call->monitor);
 	call->render.before = monitor_second_ago(call->monitor);
+	call->render.minute_ago = monitor_minute_ago(call->monitor);
 	call->command->run(call);
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "common/clock.h"
 
@@ -51,6 +52,10 @@ read_worker(const struct board *board, int slot, struct reading *reading)
 	worker->generation = atomic_load_explicit(&from->generation, memory_order_relaxed);
 	worker->silent_ms =
 		reading->taken_ms - atomic_load_explicit(&from->progress_ms, memory_order_relaxed);
+	worker->last_crash_seconds =
+		atomic_load_explicit(&from->last_crash_seconds, memory_order_acquire);
+	worker->last_crash_status =
+		atomic_load_explicit(&from->last_crash_status, memory_order_relaxed);
 	copy_cells(from->stats, STAT_WORKER_COUNT, worker->stats);
 	worker->accepted = 0;
 	for (int i = 0; i < BOARD_LISTENERS; i++) {
@@ -109,6 +114,17 @@ reading_find_listener(const struct reading *reading, const char *name)
 	return NULL;
 }
 
+const struct reading_worker *
+reading_find_worker(const struct reading *reading, int slot)
+{
+	for (size_t i = 0; i < reading->worker_count; i++) {
+		if (reading->workers[i].slot == slot) {
+			return &reading->workers[i];
+		}
+	}
+	return NULL;
+}
+
 int64_t
 reading_uptime_seconds(const struct reading *reading)
 {
@@ -129,6 +145,29 @@ reading_state_name(uint32_t state)
 	};
 
 	return state < ARRAY_LEN(names) ? names[state] : "unknown";
+}
+
+const char *
+reading_crash_name(const struct reading_worker *worker, char buffer[READING_CRASH_MAX])
+{
+	int status = worker->last_crash_status;
+	const char *name;
+
+	buffer[0] = '\0';
+	if (worker->last_crash_seconds == 0) {
+		return buffer;
+	}
+	if (!WIFSIGNALED(status)) {
+		(void)snprintf(buffer, READING_CRASH_MAX, "exit %d", WEXITSTATUS(status));
+		return buffer;
+	}
+	name = sigabbrev_np(WTERMSIG(status));
+	if (name != NULL) {
+		(void)snprintf(buffer, READING_CRASH_MAX, "SIG%s", name);
+	} else {
+		(void)snprintf(buffer, READING_CRASH_MAX, "signal %d", WTERMSIG(status));
+	}
+	return buffer;
 }
 
 const char *

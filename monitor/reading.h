@@ -22,8 +22,10 @@ struct reading_worker {
 	uint32_t state; /* enum board_worker_state */
 	uint32_t pause; /* enum board_pause bits */
 	uint64_t generation;
-	int64_t silent_ms; /* since its last turn of the loop */
-	uint64_t accepted; /* over all listeners */
+	int64_t silent_ms;          /* since its last turn of the loop */
+	uint64_t accepted;          /* over all listeners */
+	int64_t last_crash_seconds; /* since 1970; 0: never */
+	int last_crash_status;      /* as waitpid(2) gives it */
 	uint64_t stats[STAT_WORKER_COUNT];
 };
 
@@ -51,8 +53,13 @@ double reading_rate(const struct reading *before, const struct reading *now, uin
 /** The same listener in another reading, or NULL. */
 const struct reading_listener *reading_find_listener(
 	const struct reading *reading, const char *name);
+/** The same worker slot in another reading, or NULL. */
+const struct reading_worker *reading_find_worker(const struct reading *reading, int slot);
 /** Seconds since the master started. */
 int64_t reading_uptime_seconds(const struct reading *reading);
+#define READING_CRASH_MAX 32
+/** How the last worker of the slot failed: "SIGSEGV", "exit 3"; "" when none ever did. */
+const char *reading_crash_name(const struct reading_worker *worker, char buffer[READING_CRASH_MAX]);
 #define READING_PAUSE_MAX 48
 /** "serving", "starting", "draining", "empty"; and "balance", "limit,descriptors" or "". */
 const char *reading_state_name(uint32_t state);

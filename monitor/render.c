@@ -7,7 +7,9 @@
 
 #include "common/json.h"
 #include "common/table.h"
+#include "common/text.h"
 #include "monitor/reading.h"
+#include "monitor/waits.h"
 
 #define BAR_MAX 40
 
@@ -67,6 +69,46 @@ render_queue_name(size_t index, char buffer[RENDER_NAME_MAX])
 	return buffer;
 }
 
+/* How many were measured stands beside accepted: the percentiles are of those. */
+static void
+json_queue_wait(
+	struct json *json, const struct render *render, const struct reading_listener *listener)
+{
+	struct histogram_copy copy;
+
+	if (render->board == NULL) {
+		return;
+	}
+	waits_of_listener(render->board, listener->index, &copy);
+	json_unsigned(json, "queue_wait_measured", copy.count);
+	json_unsigned(json, "queue_wait_p50_ms", histogram_percentile(&copy, 50));
+	json_unsigned(json, "queue_wait_p90_ms", histogram_percentile(&copy, 90));
+	json_unsigned(json, "queue_wait_p99_ms", histogram_percentile(&copy, 99));
+	json_unsigned(json, "queue_wait_longest_ms", histogram_percentile(&copy, 100));
+}
+
+static void
+table_queue_wait(
+	struct table *table, const struct render *render, const struct reading_listener *listener)
+{
+	uint64_t accepted = listener->sum.stats[STAT_LISTENER_accepted];
+	struct histogram_copy copy = {0};
+
+	if (render->board != NULL) {
+		waits_of_listener(render->board, listener->index, &copy);
+	}
+	if (copy.count == 0) {
+		table_cell(table, "-");
+		table_cell(table, "-");
+		table_cell(table, "-");
+		return;
+	}
+	table_cell(table, "%" PRIu64 " ms", histogram_percentile(&copy, 50));
+	table_cell(table, "%" PRIu64 " ms", histogram_percentile(&copy, 99));
+	table_cell(table, "%.0f %%",
+		accepted > copy.count ? 100.0 * (double)copy.count / (double)accepted : 100.0);
+}
+
 static void
 json_listener(
 	struct json *json, const struct render *render, const struct reading_listener *listener)
@@ -83,6 +125,7 @@ json_listener(
 			json, stat_row_of(STAT_SCOPE_LISTENER, i)->name, listener->sum.stats[i]);
 	}
 	json_real(json, "accepted_per_second", accept_rate(render, listener));
+	json_queue_wait(json, render, listener);
 	json_object_begin(json, "closed");
 	for (size_t i = 0; i < CLOSE_COUNT; i++) {
 		json_unsigned(
@@ -125,6 +168,7 @@ table_listener(
 	table_cell(table, "%" PRIu64, listener->sum.stats[STAT_LISTENER_open]);
 	table_cell(table, "%" PRIu64, listener->sum.stats[STAT_LISTENER_accepted]);
 	table_cell(table, "%.1f", accept_rate(render, listener));
+	table_queue_wait(table, render, listener);
 	table_cell(table, "%s", sizes[0]);
 	table_cell(table, "%s", sizes[1]);
 }
@@ -141,6 +185,9 @@ render_listeners(const struct render *render, FILE *stream)
 		{"open", TABLE_RIGHT},
 		{"accepted", TABLE_RIGHT},
 		{"per second", TABLE_RIGHT},
+		{"wait p50", TABLE_RIGHT},
+		{"wait p99", TABLE_RIGHT},
+		{"measured", TABLE_RIGHT},
 		{"received", TABLE_RIGHT},
 		{"sent", TABLE_RIGHT},
 	};
@@ -168,10 +215,35 @@ render_listeners(const struct render *render, FILE *stream)
 
 /* --- workers --- */
 
-static void
-json_worker(struct json *json, const struct reading_worker *worker)
+/* Per cent of one processor in the last minute: workers publish it once a second. */
+static double
+cpu_percent(const struct render *render, const struct reading_worker *worker)
 {
-	char pause[READING_PAUSE_MAX];
+	const struct reading_worker *before = reading_find_worker(render->minute_ago, worker->slot);
+
+	return before == NULL ? 0
+			      : reading_rate(render->minute_ago, render->now,
+					before->stats[STAT_WORKER_cpu_us],
+					worker->stats[STAT_WORKER_cpu_us]) /
+					10000.0;
+}
+
+static uint64_t
+turn_percentile(const struct render *render, const struct reading_worker *worker, double percent)
+{
+	struct histogram_copy copy;
+
+	if (render->board == NULL) {
+		return 0;
+	}
+	waits_of_worker(render->board, worker->slot, &copy);
+	return histogram_percentile(&copy, percent);
+}
+
+static void
+json_worker(struct json *json, const struct render *render, const struct reading_worker *worker)
+{
+	char pause[READING_PAUSE_MAX], crash[READING_CRASH_MAX];
 
 	json_object_begin(json, NULL);
 	json_signed(json, "worker", worker->slot);
@@ -184,11 +256,47 @@ json_worker(struct json *json, const struct reading_worker *worker)
 	for (size_t i = 0; i < STAT_WORKER_COUNT; i++) {
 		json_unsigned(json, stat_row_of(STAT_SCOPE_WORKER, i)->name, worker->stats[i]);
 	}
+	json_real(json, "cpu_percent", cpu_percent(render, worker));
+	if (render->board != NULL) {
+		json_unsigned(json, "turn_p50_us", turn_percentile(render, worker, 50));
+		json_unsigned(json, "turn_p99_us", turn_percentile(render, worker, 99));
+	}
+	json_signed(json, "last_crash_seconds", worker->last_crash_seconds);
+	json_string(json, "last_crash", reading_crash_name(worker, crash));
 	json_object_end(json);
 }
 
+/* "SIGSEGV 2 m 3 s ago" */
 static void
-table_worker(struct table *table, const struct reading_worker *worker)
+table_crash(struct table *table, const struct render *render, const struct reading_worker *worker)
+{
+	int64_t age_seconds = render->now->wall_seconds - worker->last_crash_seconds;
+	char name[READING_CRASH_MAX], span[64];
+	struct text text;
+
+	if (worker->last_crash_seconds == 0) {
+		table_cell(table, "-");
+		return;
+	}
+	text_init(&text, span, sizeof(span));
+	text_add_span_ms(&text, age_seconds > 0 ? age_seconds * 1000 : 0);
+	table_cell(table, "%s %s ago", reading_crash_name(worker, name), span);
+}
+
+static void
+table_vitals(struct table *table, const struct render *render, const struct reading_worker *worker)
+{
+	char memory[HUMAN_MAX];
+
+	human_bytes(worker->stats[STAT_WORKER_resident_bytes], memory);
+	table_cell(table, "%.1f", cpu_percent(render, worker));
+	table_cell(table, "%s", memory);
+	table_cell(table, "%.2f ms", (double)turn_percentile(render, worker, 99) / 1000.0);
+	table_cell(table, "%.2f ms", (double)worker->stats[STAT_WORKER_longest_turn_us] / 1000.0);
+}
+
+static void
+table_worker(struct table *table, const struct render *render, const struct reading_worker *worker)
 {
 	char pause[READING_PAUSE_MAX];
 	bool is_serving = worker->state == BOARD_WORKER_SERVING;
@@ -200,8 +308,9 @@ table_worker(struct table *table, const struct reading_worker *worker)
 	table_cell(table, "%" PRIu64, worker->stats[STAT_WORKER_open]);
 	table_cell(table, "%" PRIu64, worker->accepted);
 	table_cell(table, "%" PRIu64, worker->stats[STAT_WORKER_empty_accepts]);
-	table_cell(table, "%" PRIu64, worker->stats[STAT_WORKER_turns]);
+	table_vitals(table, render, worker);
 	table_cell(table, "%" PRIu64, worker->stats[STAT_WORKER_starts]);
+	table_crash(table, render, worker);
 	table_cell(table, "%" PRIu64, worker->generation);
 	table_cell(table, "%s", reading_pause_names(worker->pause, pause));
 }
@@ -216,8 +325,12 @@ render_workers(const struct render *render, FILE *stream)
 		{"open", TABLE_RIGHT},
 		{"accepted", TABLE_RIGHT},
 		{"empty accepts", TABLE_RIGHT},
-		{"turns", TABLE_RIGHT},
+		{"CPU %", TABLE_RIGHT},
+		{"memory", TABLE_RIGHT},
+		{"turn p99", TABLE_RIGHT},
+		{"longest turn", TABLE_RIGHT},
 		{"starts", TABLE_RIGHT},
+		{"last crash", TABLE_LEFT},
 		{"generation", TABLE_RIGHT},
 		{"pauses now", TABLE_LEFT},
 	};
@@ -228,7 +341,7 @@ render_workers(const struct render *render, FILE *stream)
 		json_init(&json, stream);
 		json_array_begin(&json, NULL);
 		for (size_t i = 0; i < render->now->worker_count; i++) {
-			json_worker(&json, &render->now->workers[i]);
+			json_worker(&json, render, &render->now->workers[i]);
 		}
 		json_array_end(&json);
 		return 0;
@@ -238,14 +351,23 @@ render_workers(const struct render *render, FILE *stream)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < render->now->worker_count; i++) {
-		table_worker(table, &render->now->workers[i]);
+		table_worker(table, render, &render->now->workers[i]);
 	}
 	return table_finish(table, render, stream);
 }
 
 /* --- queue --- */
 
-/* '#' for what waits now, '|' where the peak was. */
+/* The board's is a second old and may not know yet what waits now. */
+static uint64_t
+minute_peak(const uint64_t queue[STAT_QUEUE_COUNT])
+{
+	uint64_t peak = queue[STAT_QUEUE_peak_minute], depth = queue[STAT_QUEUE_depth];
+
+	return peak > depth ? peak : depth;
+}
+
+/* '#' for what waits now, '|' where the peak of the last minute was. */
 static void
 draw_bar(char bar[BAR_MAX + 1], uint64_t depth, uint64_t peak, uint64_t limit)
 {
@@ -269,6 +391,7 @@ render_queue(const struct render *render, FILE *stream)
 		{"accept queue", TABLE_LEFT},
 		{"now", TABLE_RIGHT},
 		{"limit", TABLE_RIGHT},
+		{"minute's peak", TABLE_RIGHT},
 		{"peak", TABLE_RIGHT},
 		{"dropped segments", TABLE_RIGHT},
 		{"accepted per second", TABLE_RIGHT},
@@ -287,12 +410,12 @@ render_queue(const struct render *render, FILE *stream)
 		const struct reading_listener *listener = &render->now->listeners[i];
 		const uint64_t *queue = listener->queue;
 
-		draw_bar(bar, queue[STAT_QUEUE_depth], queue[STAT_QUEUE_peak],
-			queue[STAT_QUEUE_limit]);
+		draw_bar(bar, queue[STAT_QUEUE_depth], minute_peak(queue), queue[STAT_QUEUE_limit]);
 		table_cell(table, "%s", listener->name);
 		table_cell_coloured(table, depth_colour(queue), "%s", bar);
 		table_cell(table, "%" PRIu64, queue[STAT_QUEUE_depth]);
 		table_cell(table, "%" PRIu64, queue[STAT_QUEUE_limit]);
+		table_cell(table, "%" PRIu64, minute_peak(queue));
 		table_cell(table, "%" PRIu64, queue[STAT_QUEUE_peak]);
 		table_cell(table, "%" PRIu64, queue[STAT_QUEUE_dropped_segments]);
 		table_cell(table, "%.1f", accept_rate(render, listener));

@@ -18,9 +18,11 @@ enum render_form { RENDER_TEXT, RENDER_JSON };
 struct render {
 	enum render_form form;
 	bool with_colour;
-	int width;                    /* columns of the terminal, 80 if unknown */
-	const struct reading *before; /* an earlier reading, for rates */
+	int width;                        /* columns of the terminal, 80 if unknown */
+	const struct reading *before;     /* an earlier reading, for rates */
+	const struct reading *minute_ago; /* for rates of what is published but once a second */
 	const struct reading *now;
+	const struct board *board; /* for the histograms; NULL: percentiles are left out */
 };
 
 #define RENDER_NAME_MAX 64

@@ -18,7 +18,11 @@
 static struct render
 render_of(const struct web_view *view)
 {
-	return (struct render){.form = RENDER_JSON, .before = view->second_ago, .now = view->now};
+	return (struct render){.form = RENDER_JSON,
+		.before = view->second_ago,
+		.minute_ago = view->minute_ago,
+		.now = view->now,
+		.board = view->board};
 }
 
 /* --- for machines --- */
