@@ -2,14 +2,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/config.h"
 #include "common/descriptor.h"
+#include "common/doctor.h"
 #include "common/fault.h"
 #include "common/inherit.h"
+#include "common/machine.h"
 #include "master/daemon.h"
 #include "master/master.h"
 #include "master/options.h"
+#include "master/processors.h"
 #include "master/signals.h"
 #include "master/startup.h"
 #include "master/title.h"
@@ -40,6 +44,36 @@ main_test(const char *path)
 	findings_print(&findings, stderr);
 	if (status == EXIT_SUCCESS) {
 		(void)printf("%s: configuration is fine\n", path);
+	}
+	config_free(&config);
+	return status;
+}
+
+/* -t --doctor: will it hold, before anything runs. */
+static int
+main_doctor(const char *path)
+{
+	static struct machine machine;
+	static struct doctor_report report;
+	struct findings findings = {0};
+	struct processors processors;
+	struct config *config = NULL;
+	char why[256];
+	unsigned workers;
+	int status;
+
+	if (config_load(path, &config, &findings) != 0) {
+		findings_print(&findings, stderr);
+		return EXIT_FILE;
+	}
+	machine_read("", &machine);
+	processors_look(&processors);
+	workers = processors_choose_workers(&processors, config->workers, config->max_connections,
+		machine.descriptors_hard, why, sizeof(why));
+	doctor_examine(&machine, config, workers, &report);
+	status = doctor_status(&report);
+	if (doctor_print(&report, stdout, isatty(STDOUT_FILENO) == 1) != 0) {
+		status = main_fail("out of memory", EXIT_FAILURE);
 	}
 	config_free(&config);
 	return status;
@@ -125,6 +159,8 @@ main(int argc, char **argv)
 	switch (options.action) {
 	case OPTIONS_TEST:
 		return main_test(options.path);
+	case OPTIONS_DOCTOR:
+		return main_doctor(options.path);
 	case OPTIONS_DUMP:
 		return main_dump(options.path);
 	case OPTIONS_VERSION:

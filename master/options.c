@@ -8,6 +8,7 @@
 
 #include "common/fault.h"
 
+#define OPTIONS_DOCTOR_WORD  1000
 #define OPTIONS_DEFAULT_PATH SYSCONFDIR "/acceptd/acceptd.conf"
 
 static int
@@ -53,17 +54,32 @@ int
 options_parse(int argc, char *const *argv, struct options *options, struct fault *why)
 {
 	struct options read = {.action = OPTIONS_SERVE, .path = OPTIONS_DEFAULT_PATH};
+	static const struct option words[] = {
+		{"doctor", no_argument, NULL, OPTIONS_DOCTOR_WORD}, {NULL, 0, NULL, 0}};
+	bool wants_doctor = false;
 	int letter;
 
 	optind = 0; /* glibc: begin anew, also when called again */
 	/* '+': stop at the first other word; ':': tell a missing value from an unknown letter. */
-	while ((letter = getopt(argc, argv, "+:f:dtTVh")) != -1) {
-		int status = options_take(&read, letter, why);
+	while ((letter = getopt_long(argc, argv, "+:f:dtTVh", words, NULL)) != -1) {
+		int status = 0;
 
+		if (letter == OPTIONS_DOCTOR_WORD) {
+			wants_doctor = true;
+		} else if (letter == '?' && optopt == 0) {
+			return fault_say(why, EINVAL, "unknown option '%s'; acceptd -h lists them",
+				argv[optind - 1]);
+		} else {
+			status = options_take(&read, letter, why);
+		}
 		if (status != 0) {
 			return status;
 		}
 	}
+	if (wants_doctor && read.action != OPTIONS_TEST) {
+		return fault_say(why, EINVAL, "--doctor goes with -t");
+	}
+	read.action = wants_doctor ? OPTIONS_DOCTOR : read.action;
 	if (optind < argc) {
 		return fault_say(why, EINVAL,
 			"unexpected word '%s'; the configuration file is given with -f",
@@ -80,12 +96,15 @@ void
 options_print_help(FILE *stream)
 {
 	(void)fprintf(stream,
-		"usage: acceptd [-f FILE] [-d | -t | -T | -V | -h]\n"
+		"usage: acceptd [-f FILE] [-d | -t [--doctor] | -T | -V | -h]\n"
 		"\n"
 		"  -f FILE  configuration, instead of %s\n"
 		"  -d       run in the background; return when the workers serve\n"
 		"  -t       check the configuration and this machine, and exit:\n"
 		"           0 all is fine, 2 the file is wrong, 3 this machine does not allow it\n"
+		"  -t --doctor  will this machine carry the configuration: what the kernel "
+		"allows,\n"
+		"           what is needed, what to do; 0 fit, 1 warnings, 2 it will not hold\n"
 		"  -T       print the whole configuration in force, with the origin of each value\n"
 		"  -V       print version and built-in features\n"
 		"  -h       print this\n"

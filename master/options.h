@@ -11,6 +11,7 @@ struct fault;
 enum options_action {
 	OPTIONS_SERVE,
 	OPTIONS_TEST,    /* -t */
+	OPTIONS_DOCTOR,  /* -t --doctor */
 	OPTIONS_DUMP,    /* -T */
 	OPTIONS_VERSION, /* -V */
 	OPTIONS_HELP,    /* -h */

@@ -423,3 +423,15 @@ def test_doctor_says_what_will_not_hold(server):
     server.start()
     result = acceptctl(server, "doctor")
     assert result.returncode in (1, 2) and 'sysctl -w net.core.somaxconn="60000"' in result.stdout
+
+
+def test_the_program_has_a_doctor_before_anything_runs(server):
+    server.listeners[0]["backlog"] = 60000
+    server.options["kernel"] = {"somaxconn": "keep"}
+    server.write_config()
+    result = server.run("-t", "--doctor")
+    assert result.returncode in (1, 2)
+    assert "net.core.somaxconn" in result.stdout and "connections of this configuration" in result.stdout
+    assert server.run("--doctor").returncode == 2
+    server.write_config("foo = 1;")
+    assert server.run("-t", "--doctor").returncode == 2

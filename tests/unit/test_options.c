@@ -33,6 +33,8 @@ static const struct {
 	{{"-t", "-f", "a.conf", NULL}, OPTIONS_TEST, "a.conf", false},
 	{{"-tf", "a.conf", NULL}, OPTIONS_TEST, "a.conf", false},
 	{{"-t", "-t", NULL}, OPTIONS_TEST, NULL, false},
+	{{"-t", "--doctor", NULL}, OPTIONS_DOCTOR, NULL, false},
+	{{"--doctor", "-tf", "a.conf", NULL}, OPTIONS_DOCTOR, "a.conf", false},
 	{{"-T", NULL}, OPTIONS_DUMP, NULL, false},
 	{{"-V", NULL}, OPTIONS_VERSION, NULL, false},
 	{{"-h", NULL}, OPTIONS_HELP, NULL, false},
@@ -64,6 +66,9 @@ static const struct {
 	{{"-V", "-h", NULL}, "-h cannot be combined"},
 	{{"-d", "-t", NULL}, "-d has no meaning"},
 	{{"-T", "-d", NULL}, "-d has no meaning"},
+	{{"--doctor", NULL}, "--doctor goes with -t"},
+	{{"-T", "--doctor", NULL}, "--doctor goes with -t"},
+	{{"--surgeon", NULL}, "unknown option '--surgeon'"},
 };
 
 START_TEST(a_wrong_command_line_is_explained)
