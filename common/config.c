@@ -376,3 +376,14 @@ config_server_name(const struct upstream_server_config *server, char buffer[ADDR
 	}
 	return address_format(&server->where.items[0], buffer);
 }
+
+int64_t
+config_descriptors_each(const struct config *config)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].protocol == PROTOCOL_proxy) {
+			return 2;
+		}
+	}
+	return 1;
+}

@@ -212,6 +212,8 @@ const struct upstream_config *config_upstream(const struct config *config, const
 /** What messages call a server: its name, or its address. @return buffer */
 const char *config_server_name(
 	const struct upstream_server_config *server, char buffer[ADDRESS_TEXT_MAX]);
+/** Descriptors that one connection takes at most: a proxied one has two. */
+int64_t config_descriptors_each(const struct config *config);
 /** Write the names of the changed options between two configurations whose effect is `effect`, as
  *  "cpu_pinning, hang_timeout", into buffer. @return how many there are */
 size_t config_changed(

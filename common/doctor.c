@@ -34,28 +34,32 @@ static void
 forecast(struct examination *exam)
 {
 	struct doctor_report *report = exam->report;
-	int64_t per_connection =
-		DOCTOR_KERNEL_BYTES_PER_CONNECTION + DOCTOR_USER_BYTES_PER_CONNECTION;
+	int64_t per_connection = exam_bytes_per_connection(exam);
+	int64_t each = exam->descriptors_each;
 
 	report->forecast_connections = INT64_MAX;
 	forecast_limit(report, exam->connections, "max_connections of the configuration");
 	if (exam->machine->descriptors_hard != INT64_MAX) {
 		forecast_limit(report,
 			exam->workers *
-				(exam->machine->descriptors_hard - DOCTOR_DESCRIPTORS_RESERVED),
+				((exam->machine->descriptors_hard - DOCTOR_DESCRIPTORS_RESERVED) /
+					each),
 			"RLIMIT_NOFILE times the number of workers");
 	}
 	if (exam_knows(exam, SYSCTL_FILE_MAX) && exam_knows(exam, SYSCTL_FILE_NR)) {
 		forecast_limit(report,
-			exam_value(exam, SYSCTL_FILE_MAX) - exam_value(exam, SYSCTL_FILE_NR),
+			(exam_value(exam, SYSCTL_FILE_MAX) - exam_value(exam, SYSCTL_FILE_NR)) /
+				each,
 			"fs.file-max");
 	}
 	if (exam_knows(exam, SYSCTL_EPOLL_WATCHES)) {
-		forecast_limit(report, exam_value(exam, SYSCTL_EPOLL_WATCHES) - exam->workers * 16,
+		forecast_limit(report,
+			(exam_value(exam, SYSCTL_EPOLL_WATCHES) - exam->workers * 16) / each,
 			"fs.epoll.max_user_watches");
 	}
 	if (exam_knows(exam, SYSCTL_CONNTRACK_MAX)) {
-		forecast_limit(report, exam_value(exam, SYSCTL_CONNTRACK_MAX), "nf_conntrack_max");
+		forecast_limit(
+			report, exam_value(exam, SYSCTL_CONNTRACK_MAX) / each, "nf_conntrack_max");
 	}
 	if (exam->machine->memory_total_bytes > 0) {
 		forecast_limit(report,
@@ -89,6 +93,8 @@ doctor_examine(const struct machine *machine, const struct config *config, int64
 		.report = report,
 		.workers = workers > 0 ? workers : 1,
 		.connections = config->max_connections,
+		.descriptors_each = config_descriptors_each(config),
+		.sockets = config->max_connections * config_descriptors_each(config),
 		.backlog = largest_backlog(config),
 	};
 

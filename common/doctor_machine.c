@@ -11,7 +11,7 @@ examine_file_max(struct examination *exam)
 {
 	int64_t in_use = exam_knows(exam, SYSCTL_FILE_NR) ? exam_value(exam, SYSCTL_FILE_NR) : 0;
 
-	exam_floor(exam, SYSCTL_FILE_MAX, in_use + exam->connections + exam->connections / 10,
+	exam_floor(exam, SYSCTL_FILE_MAX, in_use + exam->sockets + exam->sockets / 10,
 		DOCTOR_WILL_NOT_HOLD, "the whole machine has descriptors for all connections",
 		"the machine runs out of descriptors before max_connections (accept fails with "
 		"ENFILE)");
@@ -20,7 +20,7 @@ examine_file_max(struct examination *exam)
 static void
 examine_nr_open(struct examination *exam)
 {
-	int64_t each = exam->connections / exam->workers + DOCTOR_DESCRIPTORS_RESERVED;
+	int64_t each = exam->sockets / exam->workers + DOCTOR_DESCRIPTORS_RESERVED;
 
 	exam_floor(exam, SYSCTL_NR_OPEN, each, DOCTOR_WARNING,
 		"the limit of open files can be raised as far as a worker needs",
@@ -31,8 +31,9 @@ static void
 examine_descriptors(struct examination *exam)
 {
 	struct doctor_row *row = exam_row(exam, "RLIMIT_NOFILE (hard, per process)");
-	int64_t each = (exam->connections + exam->workers - 1) / exam->workers +
-		       DOCTOR_DESCRIPTORS_RESERVED;
+	int64_t each =
+		(exam->connections + exam->workers - 1) / exam->workers * exam->descriptors_each +
+		DOCTOR_DESCRIPTORS_RESERVED;
 	int64_t hard = exam->machine->descriptors_hard;
 
 	row_numbers(row, hard, each);
@@ -48,7 +49,9 @@ examine_descriptors(struct examination *exam)
 		"%" PRId64 " workers can hold only %" PRId64
 		" connections; set workers = \"auto\" or "
 		"raise the limit (systemd: LimitNOFILE=%" PRId64 ")",
-		exam->workers, exam->workers * (hard - DOCTOR_DESCRIPTORS_RESERVED), each);
+		exam->workers,
+		exam->workers * ((hard - DOCTOR_DESCRIPTORS_RESERVED) / exam->descriptors_each),
+		each);
 	(void)snprintf(row->command, sizeof(row->command), "ulimit -Hn %" PRId64, each);
 	(void)snprintf(
 		row->docker_form, sizeof(row->docker_form), "--ulimit nofile=%" PRId64, each);
@@ -57,7 +60,7 @@ examine_descriptors(struct examination *exam)
 static void
 examine_epoll_watches(struct examination *exam)
 {
-	exam_floor(exam, SYSCTL_EPOLL_WATCHES, exam->connections + exam->workers * 16,
+	exam_floor(exam, SYSCTL_EPOLL_WATCHES, exam->sockets + exam->workers * 16,
 		DOCTOR_WILL_NOT_HOLD, "every connection can be watched",
 		"epoll refuses connections past it (ENOSPC)");
 }
@@ -68,7 +71,7 @@ examine_conntrack(struct examination *exam)
 	if (!exam_knows(exam, SYSCTL_CONNTRACK_MAX)) {
 		return; /* not loaded: nothing is tracked */
 	}
-	exam_floor(exam, SYSCTL_CONNTRACK_MAX, exam->connections + exam->connections / 2,
+	exam_floor(exam, SYSCTL_CONNTRACK_MAX, exam->sockets + exam->sockets / 2,
 		DOCTOR_WILL_NOT_HOLD, "connection tracking has room for all and for TIME_WAIT",
 		"a full connection tracking table drops packets of new clients, seen in the kernel "
 		"log "
@@ -78,8 +81,7 @@ examine_conntrack(struct examination *exam)
 static int64_t
 memory_needed(const struct examination *exam)
 {
-	return exam->connections *
-		       (DOCTOR_KERNEL_BYTES_PER_CONNECTION + DOCTOR_USER_BYTES_PER_CONNECTION) +
+	return exam->connections * exam_bytes_per_connection(exam) +
 	       exam->workers * DOCTOR_BYTES_PER_WORKER;
 }
 
@@ -96,8 +98,9 @@ examine_memory(struct examination *exam)
 		row_judge(row, DOCTOR_UNKNOWN, "/proc/meminfo cannot be read");
 	} else if (usable >= needed) {
 		row_judge(row, DOCTOR_FIT,
-			"%d bytes in the kernel and %d in the worker for each idle connection",
-			DOCTOR_KERNEL_BYTES_PER_CONNECTION, DOCTOR_USER_BYTES_PER_CONNECTION);
+			"%d bytes in the kernel and %d in the worker for each idle connection%s",
+			DOCTOR_KERNEL_BYTES_PER_CONNECTION, DOCTOR_USER_BYTES_PER_CONNECTION,
+			exam->descriptors_each > 1 ? ", twice when it is proxied" : "");
 	} else {
 		row_judge(row, DOCTOR_WILL_NOT_HOLD,
 			"idle connections alone need more than there is; lower max_connections or "

@@ -17,6 +17,13 @@ exam_knows(const struct examination *exam, enum machine_sysctl sysctl)
 	return exam->machine->sysctls[sysctl].count > 0;
 }
 
+int64_t
+exam_bytes_per_connection(const struct examination *exam)
+{
+	return exam->descriptors_each *
+	       (DOCTOR_KERNEL_BYTES_PER_CONNECTION + DOCTOR_USER_BYTES_PER_CONNECTION);
+}
+
 struct doctor_row *
 exam_row(struct examination *exam, const char *name)
 {

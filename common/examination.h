@@ -16,12 +16,16 @@ struct examination {
 	struct doctor_report *report;
 	int64_t workers;
 	int64_t connections;
-	int64_t backlog; /* the largest asked for */
+	int64_t descriptors_each; /* of one connection: 2 when it is proxied */
+	int64_t sockets;          /* of all connections */
+	int64_t backlog;          /* the largest asked for */
 };
 
 /** First value of a sysctl; 0 when it is not known. */
 int64_t exam_value(const struct examination *exam, enum machine_sysctl sysctl);
 bool exam_knows(const struct examination *exam, enum machine_sysctl sysctl);
+/** Kernel and user memory of an idle connection; a proxied one has two sockets. */
+int64_t exam_bytes_per_connection(const struct examination *exam);
 /** Memory that new connections may take: what is available, within the cgroup. */
 int64_t exam_memory_usable(const struct examination *exam);
 

@@ -70,9 +70,9 @@ processors_core_of_slot(int slot)
 }
 
 static int64_t
-processors_room(int64_t descriptor_limit)
+processors_room(int64_t descriptor_limit, int64_t descriptors_each)
 {
-	int64_t room = descriptor_limit - PROCESSORS_WORKER_RESERVE;
+	int64_t room = (descriptor_limit - PROCESSORS_WORKER_RESERVE) / descriptors_each;
 
 	return room > 0 ? room : 1;
 }
@@ -101,9 +101,10 @@ processors_clamp(int64_t count)
 
 unsigned
 processors_choose_workers(const struct processors *processors, int64_t asked,
-	int64_t max_connections, int64_t descriptor_limit, char *why, size_t size)
+	int64_t max_connections, int64_t descriptors_each, int64_t descriptor_limit, char *why,
+	size_t size)
 {
-	int64_t room = processors_room(descriptor_limit);
+	int64_t room = processors_room(descriptor_limit, descriptors_each);
 	int64_t needed = max_connections > 0 ? (max_connections - 1) / room + 1 : 0;
 	unsigned usable = processors_usable(processors);
 	unsigned count = processors_clamp(asked);
@@ -130,7 +131,8 @@ processors_choose_workers(const struct processors *processors, int64_t asked,
 			"; they hold %" PRId64 " connections, max_connections = %" PRId64
 			" needs %" PRId64 " workers or a hard limit of descriptors of %" PRId64,
 			(int64_t)count * room, max_connections, needed,
-			(max_connections - 1) / (int64_t)count + 1 + PROCESSORS_WORKER_RESERVE);
+			((max_connections - 1) / (int64_t)count + 1) * descriptors_each +
+				PROCESSORS_WORKER_RESERVE);
 	}
 	return count;
 }

@@ -22,11 +22,13 @@ unsigned processors_usable(const struct processors *processors);
  *  @param asked  CONFIG_WORKERS_AUTO: one per usable core, and more when max_connections does not
  *                fit into their descriptors; otherwise that number
  *  @param max_connections   CONFIG_NONE: no demand
+ *  @param descriptors_each  that one connection takes
  *  @param descriptor_limit  hard limit of one process
  *  @param why    one sentence: how many and why, and what does not fit
  *  @return 1..BOARD_SLOTS */
 unsigned processors_choose_workers(const struct processors *processors, int64_t asked,
-	int64_t max_connections, int64_t descriptor_limit, char *why, size_t size);
+	int64_t max_connections, int64_t descriptors_each, int64_t descriptor_limit, char *why,
+	size_t size);
 /** The core that the worker in a slot is pinned to: the slot-th of our mask, round and round.
  *  -1 when the mask cannot be read. */
 int processors_core_of_slot(int slot);

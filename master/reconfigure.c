@@ -166,7 +166,8 @@ reconfigure_count_workers(struct master *master)
 
 	processors_look(&processors);
 	count = processors_choose_workers(&processors, master->config->workers,
-		master->config->max_connections, master->descriptor_limit, why, sizeof(why));
+		master->config->max_connections, config_descriptors_each(master->config),
+		master->descriptor_limit, why, sizeof(why));
 	master_event(master, LOG_LEVEL_NOTICE, "%s", why);
 	return count;
 }

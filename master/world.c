@@ -187,7 +187,8 @@ world_check_descriptors(const struct world *world, struct findings *findings)
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max > INT64_MAX) {
 		return;
 	}
-	each = (int64_t)limit.rlim_max - PROCESSORS_WORKER_RESERVE;
+	each = ((int64_t)limit.rlim_max - PROCESSORS_WORKER_RESERVE) /
+	       config_descriptors_each(config);
 	if (workers == CONFIG_WORKERS_AUTO) {
 		workers = BOARD_SLOTS; /* "auto" makes as many as it takes */
 	}
@@ -206,7 +207,8 @@ world_check_descriptors(const struct world *world, struct findings *findings)
 			(long long)config->max_connections, (long long)workers, (long long)each,
 			(long long)limit.rlim_max, (long long)(each * workers),
 			(long long)(each * workers),
-			(long long)(config->max_connections / workers + 1 +
+			(long long)((config->max_connections / workers + 1) *
+					    config_descriptors_each(config) +
 				    PROCESSORS_WORKER_RESERVE));
 	}
 }

@@ -181,6 +181,54 @@ START_TEST(too_few_descriptors_will_not_hold_and_limit_the_forecast)
 }
 END_TEST
 
+static struct upstream_server_config server;
+static struct upstream_config upstream;
+
+static void
+proxied(void)
+{
+	healthy();
+	listener.protocol = PROTOCOL_proxy;
+	server = (struct upstream_server_config){.max_connections = CONFIG_NONE};
+	upstream = (struct upstream_config){.servers = &server, .server_count = 1};
+	config.upstreams = &upstream;
+	config.upstream_count = 1;
+}
+
+START_TEST(a_proxied_connection_counts_twice)
+{
+	proxied();
+	doctor_examine(&machine, &config, 4, &report);
+	ck_assert_str_eq(row_named("RLIMIT_NOFILE (hard, per process)")->needed, "50064");
+	ck_assert_str_eq(row_named("fs.file-max")->needed, "221000");
+	machine.descriptors_hard = 20000;
+	doctor_examine(&machine, &config, 4, &report);
+	ck_assert_int_eq(report.forecast_connections, 4 * (19936 / 2));
+}
+END_TEST
+
+static const struct {
+	int64_t max_connections;
+	size_t sources;
+	enum doctor_verdict verdict;
+} ports[] = {
+	{CONFIG_NONE, 0, DOCTOR_WILL_NOT_HOLD}, /* 100 000 over 28 232 ports */
+	{28000, 0, DOCTOR_WARNING},
+	{14000, 0, DOCTOR_FIT},
+	{CONFIG_NONE, 4, DOCTOR_WARNING},
+	{CONFIG_NONE, 8, DOCTOR_FIT},
+};
+
+START_TEST(local_ports_are_counted_per_back_end_and_source)
+{
+	proxied();
+	server.max_connections = ports[_i].max_connections;
+	upstream.sources.count = ports[_i].sources;
+	doctor_examine(&machine, &config, 4, &report);
+	ck_assert_int_eq(row_named("net.ipv4.ip_local_port_range")->verdict, ports[_i].verdict);
+}
+END_TEST
+
 START_TEST(a_memory_cgroup_counts_as_the_machine)
 {
 	healthy();
@@ -254,6 +302,8 @@ UNIT_TESTS("doctor",
 	   tcase_add_test(tests, a_low_somaxconn_is_fit_only_where_acceptd_may_raise_it);
 	   tcase_add_test(tests, the_syn_backlog_matters_only_without_cookies);
 	   tcase_add_test(tests, too_few_descriptors_will_not_hold_and_limit_the_forecast);
+	   tcase_add_test(tests, a_proxied_connection_counts_twice); tcase_add_loop_test(tests,
+		   local_ports_are_counted_per_back_end_and_source, 0, (int)ARRAY_LEN(ports));
 	   tcase_add_test(tests, a_memory_cgroup_counts_as_the_machine);
 	   tcase_add_test(tests, stale_advice_is_named_with_its_line);
 	   tcase_add_test(tests, an_unreadable_machine_is_unknown_not_sick);

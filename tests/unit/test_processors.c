@@ -64,10 +64,24 @@ START_TEST(processors_choose_workers_and_say_why)
 {
 	char why[512];
 
-	ck_assert_uint_eq(processors_choose_workers(&choices[_i].processors, choices[_i].asked,
-				  choices[_i].max_connections, choices[_i].limit, why, sizeof(why)),
+	ck_assert_uint_eq(
+		processors_choose_workers(&choices[_i].processors, choices[_i].asked,
+			choices[_i].max_connections, 1, choices[_i].limit, why, sizeof(why)),
 		choices[_i].count);
 	ck_assert_str_eq(why, choices[_i].why);
+}
+END_TEST
+
+START_TEST(processors_count_both_descriptors_of_a_proxied_connection)
+{
+	struct processors processors = {.affinity = 2};
+	char why[512];
+
+	ck_assert_uint_eq(
+		processors_choose_workers(&processors, 0, 100000, 1, 20000, why, sizeof(why)), 6);
+	ck_assert_uint_eq(
+		processors_choose_workers(&processors, 0, 100000, 2, 20000, why, sizeof(why)), 11);
+	ck_assert_ptr_nonnull(strstr(why, "at 9968 connections each"));
 }
 END_TEST
 
@@ -104,5 +118,6 @@ UNIT_TESTS("processors", tcase_add_loop_test(tests, processors_are_the_mask_cut_
 				 (int)ARRAY_LEN(machines));
 	   tcase_add_loop_test(
 		   tests, processors_choose_workers_and_say_why, 0, (int)ARRAY_LEN(choices));
+	   tcase_add_test(tests, processors_count_both_descriptors_of_a_proxied_connection);
 	   tcase_add_test(tests, processors_look_finds_what_this_process_may_use);
 	   tcase_add_test(tests, processors_go_round_the_mask);)
