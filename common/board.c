@@ -80,7 +80,9 @@ board_layout(void)
 		offsetof(struct board_crash, frames), offsetof(struct board_master, stats),
 		offsetof(struct board_master, kernel), offsetof(struct board_master, listeners),
 		sizeof(struct board_listener_head), offsetof(struct board_master, events),
-		sizeof(struct board_event)};
+		sizeof(struct board_event), offsetof(struct board_slot, upstreams),
+		offsetof(struct board_slot, servers), sizeof(struct board_server_head),
+		offsetof(struct board_master, upstreams), offsetof(struct board_master, servers)};
 	uint64_t hash = hash_bytes(0xcbf29ce484222325, sizes, sizeof(sizes));
 
 	for (size_t i = 0; i < stat_row_count; i++) {
@@ -260,8 +262,8 @@ is_used(const struct board *board, int listener)
 		       memory_order_acquire) != 0;
 }
 
-static int
-slots_used(const struct board *board)
+int
+board_slots_used(const struct board *board)
 {
 	return (int)atomic_load_explicit(
 		&((struct board_master *)(uintptr_t)board->master)->slots_used,
@@ -352,7 +354,7 @@ board_sum_listener(const struct board *board, int listener, struct board_listene
 	struct board_listener_copy copy;
 
 	memset(sum, 0, sizeof(*sum));
-	for (int slot = 0; slot < slots_used(board); slot++) {
+	for (int slot = 0; slot < board_slots_used(board); slot++) {
 		board_read_listener(board, slot, listener, &copy);
 		for (size_t i = 0; i < STAT_LISTENER_COUNT; i++) {
 			sum->stats[i] += copy.stats[i];
@@ -367,7 +369,7 @@ void
 board_open_slot(struct board *board, int slot)
 {
 	assert(slot >= 0 && slot < BOARD_SLOTS);
-	if (slot >= slots_used(board)) {
+	if (slot >= board_slots_used(board)) {
 		atomic_store_explicit(
 			&board->writable->slots_used, (uint32_t)slot + 1, memory_order_release);
 	}
@@ -395,6 +397,22 @@ bury_listener(struct board_listener_cells *cells)
 	return lost;
 }
 
+/* Its places are free again. What it found out about the servers stays true. */
+static void
+bury_backends(struct board_slot *dead)
+{
+	for (size_t i = 0; i < BOARD_UPSTREAMS; i++) {
+		stat_set(&dead->upstreams[i].ticket, 0);
+		stat_set(&dead->upstreams[i].waiting, 0);
+	}
+	for (size_t i = 0; i < BOARD_SERVERS; i++) {
+		if (stat_get(&dead->servers[i].held) > 0) {
+			stat_set(&dead->servers[i].held, 0);
+			stat_set(&dead->servers[i].unproven, 0);
+		}
+	}
+}
+
 uint64_t
 board_bury_slot(struct board *board, int slot)
 {
@@ -409,6 +427,7 @@ board_bury_slot(struct board *board, int slot)
 	for (int listener = 0; is_used(board, listener); listener++) {
 		lost += bury_listener(&dead->listeners[listener]);
 	}
+	bury_backends(dead);
 	for (size_t i = 0; i < STAT_WORKER_COUNT; i++) {
 		if (stat_row_of(STAT_SCOPE_WORKER, i)->kind == STAT_GAUGE) {
 			stat_set(&dead->stats[i], 0);

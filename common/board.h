@@ -22,7 +22,10 @@ struct fault;
 #define BOARD_PAGE       65536 /* the largest page of the machines that Linux runs on */
 #define BOARD_SLOTS      1024  /* workers at most */
 #define BOARD_LISTENERS  256   /* listener names at most in the life of a master */
+#define BOARD_UPSTREAMS  64    /* upstream names at most in the life of a master */
+#define BOARD_SERVERS    256   /* names of servers of upstreams, likewise */
 #define BOARD_NAME_MAX   32
+#define BOARD_SERVER_MAX 128 /* a name, or an address instead */
 #define BOARD_FRAMES_MAX 32
 #define BOARD_EVENTS     1024
 
@@ -32,7 +35,8 @@ enum stat_scope {
 	STAT_SCOPE_CLOSE,
 	STAT_SCOPE_QUEUE,
 	STAT_SCOPE_MASTER,
-	STAT_SCOPE_KERNEL
+	STAT_SCOPE_KERNEL,
+	STAT_SCOPE_SERVER
 };
 enum stat_kind { STAT_COUNTER, STAT_GAUGE };
 enum stat_unit {
@@ -64,6 +68,7 @@ enum stat_worker_index {
 #define STAT_IN_WORKER_QUEUE(name)
 #define STAT_IN_WORKER_MASTER(name)
 #define STAT_IN_WORKER_KERNEL(name)
+#define STAT_IN_WORKER_SERVER(name)
 #include "common/stats.def"
 #undef STAT
 	STAT_WORKER_COUNT
@@ -76,6 +81,7 @@ enum stat_listener_index {
 #define STAT_IN_LISTENER_QUEUE(name)
 #define STAT_IN_LISTENER_MASTER(name)
 #define STAT_IN_LISTENER_KERNEL(name)
+#define STAT_IN_LISTENER_SERVER(name)
 #include "common/stats.def"
 #undef STAT
 	STAT_LISTENER_COUNT
@@ -88,6 +94,7 @@ enum close_reason {
 #define STAT_IN_CLOSE_QUEUE(name)
 #define STAT_IN_CLOSE_MASTER(name)
 #define STAT_IN_CLOSE_KERNEL(name)
+#define STAT_IN_CLOSE_SERVER(name)
 #include "common/stats.def"
 #undef STAT
 	CLOSE_COUNT
@@ -100,6 +107,7 @@ enum stat_queue_index {
 #define STAT_IN_QUEUE_QUEUE(name) STAT_QUEUE_##name,
 #define STAT_IN_QUEUE_MASTER(name)
 #define STAT_IN_QUEUE_KERNEL(name)
+#define STAT_IN_QUEUE_SERVER(name)
 #include "common/stats.def"
 #undef STAT
 	STAT_QUEUE_COUNT
@@ -112,6 +120,7 @@ enum stat_master_index {
 #define STAT_IN_MASTER_QUEUE(name)
 #define STAT_IN_MASTER_MASTER(name) STAT_MASTER_##name,
 #define STAT_IN_MASTER_KERNEL(name)
+#define STAT_IN_MASTER_SERVER(name)
 #include "common/stats.def"
 #undef STAT
 	STAT_MASTER_COUNT
@@ -124,9 +133,23 @@ enum stat_kernel_index {
 #define STAT_IN_KERNEL_QUEUE(name)
 #define STAT_IN_KERNEL_MASTER(name)
 #define STAT_IN_KERNEL_KERNEL(name) STAT_KERNEL_##name,
+#define STAT_IN_KERNEL_SERVER(name)
 #include "common/stats.def"
 #undef STAT
 	STAT_KERNEL_COUNT
+};
+enum stat_server_index {
+#define STAT(scope, name, ...) STAT_IN_SERVER_##scope(name)
+#define STAT_IN_SERVER_WORKER(name)
+#define STAT_IN_SERVER_LISTENER(name)
+#define STAT_IN_SERVER_CLOSE(name)
+#define STAT_IN_SERVER_QUEUE(name)
+#define STAT_IN_SERVER_MASTER(name)
+#define STAT_IN_SERVER_KERNEL(name)
+#define STAT_IN_SERVER_SERVER(name) STAT_SERVER_##name,
+#include "common/stats.def"
+#undef STAT
+	STAT_SERVER_COUNT
 };
 
 /** Every row in the order of stats.def. */
@@ -173,6 +196,29 @@ struct board_listener_cells {
 	struct histogram queue_wait_ms;
 };
 
+/* What one worker knows of one server of an upstream. `held` are its places: sessions that connect
+ * or are connected. A worker raises its own cell, then sums everybody's, and takes it back when the
+ * sum is over the limit; so the limit holds exactly over all workers. */
+struct board_server_cells {
+	board_cell held;
+	board_cell
+		unproven;   /* of these: no byte from the server yet, perhaps in its accept queue */
+	board_cell verdict; /* this worker's last one: BOARD_VERDICT; 0: none */
+	board_cell failures; /* connects of clients that failed in a row */
+	board_cell stats[STAT_SERVER_COUNT];
+};
+/* Monotonic milliseconds and whether the server is up. The latest of all workers holds. */
+#define BOARD_VERDICT(ms, is_up)  ((uint64_t)(ms) << 1 | ((is_up) ? 1 : 0))
+#define BOARD_VERDICT_IS_UP(cell) (((cell)&1) != 0)
+#define BOARD_VERDICT_SINCE(cell) ((int64_t)((cell) >> 1))
+
+/* Who waits in one worker for a place at an upstream. */
+struct board_upstream_cells {
+	board_cell
+		ticket; /* of the first one: lower came earlier, on the whole machine; 0: nobody */
+	board_cell waiting;
+};
+
 /* One worker slot; page-aligned so that a worker can map nothing but its own for writing. */
 struct board_slot {
 	_Alignas(BOARD_PAGE) _Atomic uint32_t sequence; /* odd while the writer is in the middle */
@@ -190,12 +236,34 @@ struct board_slot {
 	_Atomic int32_t last_crash_status;  /* as waitpid(2) gives it */
 	struct board_crash crash;
 	struct board_listener_cells listeners[BOARD_LISTENERS];
+	struct board_upstream_cells upstreams[BOARD_UPSTREAMS];
+	struct board_server_cells servers[BOARD_SERVERS];
 };
 
 struct board_listener_head { /* written by the master when a listener is opened */
 	char name[BOARD_NAME_MAX];
 	_Atomic uint32_t is_used;
 	board_cell queue[STAT_QUEUE_COUNT];
+};
+
+struct board_upstream_head {
+	char name[BOARD_NAME_MAX];
+	_Atomic uint32_t is_used;
+	_Atomic uint32_t is_configured; /* the configuration in force has it */
+};
+
+struct board_server_head {
+	char name[BOARD_SERVER_MAX];
+	char address[ADDRESS_TEXT_MAX];
+	int32_t upstream; /* its row */
+	_Atomic uint32_t is_used;
+	_Atomic uint32_t is_configured;
+	/* What the administrator ordered, over the configuration. */
+	_Atomic uint32_t is_drained;
+	board_cell weight;          /* ordered weight + 1; 0: as configured */
+	board_cell max_connections; /* ordered limit + 1; 0: as configured */
+	/* As configured, for who shows it. */
+	board_cell configured_weight, configured_max, configured_backlog;
 };
 
 struct board_event {
@@ -215,6 +283,8 @@ struct board_master {
 	board_cell kernel[STAT_KERNEL_COUNT];          /* now */
 	board_cell kernel_at_start[STAT_KERNEL_COUNT]; /* when this master began to look */
 	struct board_listener_head listeners[BOARD_LISTENERS];
+	struct board_upstream_head upstreams[BOARD_UPSTREAMS];
+	struct board_server_head servers[BOARD_SERVERS];
 	_Atomic uint64_t last_event;
 	struct board_event events[BOARD_EVENTS];
 };
@@ -239,6 +309,18 @@ void board_detach(struct board *board);
 /** The row index of a listener name: the one it had before, or a new one. Master only.
  *  @return index, -ENOSPC after BOARD_LISTENERS different names, or -ENAMETOOLONG */
 int board_listener_index(struct board *board, const char *name) MUST_CHECK;
+
+/** The row of an upstream's name, or of a server within an upstream: the one it had before, or a
+ * new one. Master only. @return index; -ENOSPC when every row is used; -ENAMETOOLONG */
+int board_upstream_index(struct board *board, const char *name) MUST_CHECK;
+int board_server_index(struct board *board, int upstream, const char *name) MUST_CHECK;
+/** The row, by anybody. @return index; -ENOENT */
+int board_find_upstream(const struct board *board, const char *name);
+int board_find_server(const struct board *board, int upstream, const char *name);
+/** The latest verdict of all workers on a server; 0: none yet, it is taken to be up. */
+uint64_t board_server_verdict(const struct board *board, int server);
+/** How many slots there are to look at. */
+int board_slots_used(const struct board *board);
 
 /** Around updates of several cells of a slot that belong together (accepted and open). */
 static inline void

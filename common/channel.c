@@ -48,6 +48,22 @@ listeners_are_sound(const struct channel_message *message)
 }
 
 static bool
+wakers_are_sound(const struct channel_message *message)
+{
+	const struct channel_wakers *wakers = &message->wakers;
+
+	if (wakers->count > ARRAY_LEN(wakers->slots) || wakers->count != message->fd_count) {
+		return false;
+	}
+	for (uint32_t i = 0; i < wakers->count; i++) {
+		if (wakers->slots[i] < 0 || wakers->slots[i] >= BOARD_SLOTS) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
 sentence_is_sound(const struct channel_message *message)
 {
 	const struct channel_refused *refused = &message->refused;
@@ -80,6 +96,7 @@ request_is_sound(const struct channel_message *message)
 	       memchr(request->argument, '\0', sizeof(request->argument)) != NULL;
 }
 
+#define WAKERS_MAX    ARRAY_LEN(((struct channel_wakers *)NULL)->slots)
 #define LISTENERS_MAX ARRAY_LEN(((struct channel_listeners *)NULL)->sockets)
 
 static const struct grammar grammar[CHANNEL_TYPE_COUNT] = {
@@ -99,6 +116,8 @@ static const struct grammar grammar[CHANNEL_TYPE_COUNT] = {
 	[CHANNEL_ROWS] = {"rows", CHANNEL_CHILD, sizeof(struct channel_rows), 1, 1, NULL},
 	[CHANNEL_LIST] = {"list", CHANNEL_CHILD, sizeof(struct channel_number), 1, 1, NULL},
 	[CHANNEL_KILL] = {"kill", CHANNEL_CHILD, sizeof(struct channel_kill), 0, 0, NULL},
+	[CHANNEL_WAKERS] = {"wakers", CHANNEL_CHILD, sizeof(struct channel_wakers), 0, WAKERS_MAX,
+		wakers_are_sound},
 	[CHANNEL_READY] = {"ready", CHANNEL_MASTER, 0, 0, 0, NULL},
 	[CHANNEL_APPLIED] = {"applied", CHANNEL_MASTER, sizeof(struct channel_commit), 0, 0, NULL},
 	[CHANNEL_REFUSED] = {"refused", CHANNEL_MASTER, sizeof(struct channel_refused), 0, 0,

@@ -35,6 +35,7 @@ enum channel_type {
 	CHANNEL_ROWS,    /* to the monitor. fd: connections of one worker, before the RESULT */
 	CHANNEL_LIST,    /* to a worker. fd: memory into which it writes its connections */
 	CHANNEL_KILL,    /* to a worker: close one connection */
+	CHANNEL_WAKERS,  /* to a worker. fds: eventfds by which workers wake each other */
 	/* child to master */
 	CHANNEL_READY,   /* serving for the first time: once, after the first APPLIED */
 	CHANNEL_APPLIED, /* a COMMIT took effect: each is answered with this or with REFUSED */
@@ -75,6 +76,11 @@ struct channel_listeners {
 	uint32_t new_mask[2]; /* bit i: sockets[i] has a descriptor, in order */
 	uint32_t reserved;
 	struct channel_socket sockets[CHANNEL_DESCRIPTORS_MAX - 6];
+};
+/* One for each slot named; whoever had one for it before uses this one. */
+struct channel_wakers {
+	uint32_t count;
+	int32_t slots[CHANNEL_DESCRIPTORS_MAX - 6];
 };
 struct channel_commit {
 	uint64_t generation;
@@ -159,6 +165,7 @@ struct channel_message {
 		struct channel_log log;
 		struct channel_config config;
 		struct channel_listeners listeners;
+		struct channel_wakers wakers;
 		struct channel_commit commit;
 		struct channel_number number;
 		struct channel_drain drain;

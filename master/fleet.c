@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/descriptor.h"
 #include "common/config.h"
 #include "common/fault.h"
 #include "master/child.h"
@@ -388,6 +389,7 @@ fleet_free(struct fleet **fleet)
 			(void)kill(gone->slots.at[i].pid, SIGKILL);
 		}
 		fleet_talk_close(fleet_worker_at(gone, (int)i));
+		descriptor_close(&fleet_worker_at(gone, (int)i)->waker);
 	}
 	loop_timer_stop(gone->master->loop, &gone->alarm);
 	child_reports_free(&gone->reports, BOARD_SLOTS);

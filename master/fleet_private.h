@@ -26,6 +26,7 @@ struct fleet_worker {
 	struct fleet *fleet;
 	int slot;
 	int channel; /* -1: none */
+	int waker;   /* eventfd by which other workers wake who is in this slot; -1: none yet */
 	ev_io watcher;
 
 	uint64_t sent_generation; /* of the last COMMIT; 0: none */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/channel.h"
@@ -152,6 +153,58 @@ fleet_talk_brief(struct fleet_worker *worker)
 	}
 }
 
+static bool
+fleet_talk_send_wakers(
+	struct fleet_worker *worker, const struct channel_wakers *wakers, const int *fds)
+{
+	return wakers->count == 0 ||
+	       fleet_talk_send(worker, CHANNEL_WAKERS, wakers, fds, wakers->count);
+}
+
+/* How to wake every worker that there ever was, itself included. */
+static bool
+fleet_talk_send_all_wakers(struct fleet_worker *worker)
+{
+	struct channel_wakers wakers = {0};
+	int fds[ARRAY_LEN(wakers.slots)];
+	bool is_sent = true;
+
+	for (unsigned i = 0; i < worker->fleet->slots.used && is_sent; i++) {
+		int fd = fleet_worker_at(worker->fleet, (int)i)->waker;
+
+		if (fd >= 0) {
+			wakers.slots[wakers.count] = (int32_t)i;
+			fds[wakers.count++] = fd;
+		}
+		if (wakers.count == ARRAY_LEN(wakers.slots)) {
+			is_sent = fleet_talk_send_wakers(worker, &wakers, fds);
+			wakers.count = 0;
+		}
+	}
+	return is_sent && fleet_talk_send_wakers(worker, &wakers, fds);
+}
+
+/* The first worker of a slot: the others learn how to wake whoever is there. Without a descriptor
+ * for it they look ten times a second. */
+static void
+fleet_talk_make_waker(struct fleet_worker *worker)
+{
+	struct fleet *fleet = worker->fleet;
+	struct channel_wakers wakers = {.count = 1, .slots = {worker->slot}};
+
+	if (worker->waker >= 0) {
+		return;
+	}
+	worker->waker = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	for (unsigned i = 0; worker->waker >= 0 && i < fleet->slots.used; i++) {
+		struct fleet_worker *other = fleet_worker_at(fleet, (int)i);
+
+		if (other != worker && slot_is_live(&fleet->slots.at[i])) {
+			(void)fleet_talk_send_wakers(other, &wakers, &worker->waker);
+		}
+	}
+}
+
 void
 fleet_talk_brief_newborn(struct fleet_worker *worker)
 {
@@ -164,7 +217,10 @@ fleet_talk_brief_newborn(struct fleet_worker *worker)
 
 	if (fleet_talk_send(worker, CHANNEL_HELLO, &payload, &master->board_memory, 1)) {
 		fleet_talk_send_log(worker);
-		fleet_talk_brief(worker);
+		fleet_talk_make_waker(worker);
+		if (fleet_talk_send_all_wakers(worker)) {
+			fleet_talk_brief(worker);
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ fleet_worker_at(struct fleet *fleet, int slot)
 		worker->fleet = fleet;
 		worker->slot = slot;
 		worker->channel = -1;
+		worker->waker = -1;
 	}
 	return worker;
 }

@@ -9,6 +9,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "master/backends.h"
 #include "master/fleet.h"
 #include "master/listeners.h"
 #include "master/listeners_watch.h"
@@ -52,6 +53,7 @@ lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 		reload_reopen(master);
 	}
 	queue_watch_second(master);
+	backends_watch(master);
 	notify_retry(&master->notify);
 	stat_set(
 		&master->board.writable->stats[STAT_MASTER_log_lines_dropped], log_dropped_lines());

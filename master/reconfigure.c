@@ -11,6 +11,7 @@
 #include "common/descriptor.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "master/backends.h"
 #include "master/doors.h"
 #include "master/kernel.h"
 #include "master/listeners.h"
@@ -102,6 +103,9 @@ reconfigure_prepare(struct master *master, struct config *config, struct reconfi
 		status = doors_prepare(master, config, &made->doors, why);
 	}
 	if (status == 0) {
+		status = backends_register(&master->board, config, why);
+	}
+	if (status == 0) {
 		made->memory = reconfigure_seal(config, why);
 		status = made->memory < 0 ? made->memory : 0;
 	}
@@ -153,6 +157,7 @@ reconfigure_commit(struct master *master, struct reconfigure **reconfigure)
 	reconfigure_apply_kernel(master);
 	listeners_commit(master, &next->listeners);
 	doors_commit(master->doors, &next->doors);
+	backends_use(&master->board, master->config);
 	config_free(&was);
 	reconfigure_free(reconfigure);
 }

@@ -11,6 +11,8 @@
 #include "common/descriptor.h"
 #include "common/log.h"
 #include "worker/acceptor.h"
+#include "worker/upstream.h"
+#include "worker/wakers.h"
 #include "worker/worker.h"
 
 int
@@ -135,6 +137,15 @@ control_kill(struct control *control, const struct channel_kill *kill)
 }
 
 static void
+control_take_wakers(struct control *control, struct channel_message *message)
+{
+	for (uint32_t i = 0; i < message->wakers.count; i++) {
+		wakers_take(&control->worker->service, message->wakers.slots[i], message->fds[i]);
+		message->fds[i] = -1;
+	}
+}
+
+static void
 control_obey(struct control *control, struct channel_message *message)
 {
 	switch (message->type) {
@@ -153,8 +164,12 @@ control_obey(struct control *control, struct channel_message *message)
 	case CHANNEL_RELEASE:
 		control_release(control, &message->number);
 		break;
+	case CHANNEL_WAKERS:
+		control_take_wakers(control, message);
+		break;
 	case CHANNEL_NUDGE:
 		acceptors_look(&control->worker->service);
+		upstreams_look(&control->worker->service);
 		break;
 	case CHANNEL_DRAIN:
 		worker_drain(control->worker, message->drain.drain_timeout_ms, "the master asked");

@@ -19,6 +19,7 @@
 #include "worker/conn.h"
 #include "worker/pause.h"
 #include "worker/pipes.h"
+#include "worker/upstream.h"
 
 #define EXPIRE_MAX      256 /* per turn: thousands may expire together, others want to be served */
 #define GUARD_EARLY_MS  (SERVICE_GUARD_MS / 2)
@@ -76,6 +77,7 @@ service_guard(struct service *service)
 {
 	service_read_descriptor_limit(service);
 	acceptors_look(service);
+	upstreams_look(service);
 	service->next_guard_ms = service->now_ms + SERVICE_GUARD_MS;
 }
 
@@ -160,6 +162,7 @@ service_init(struct service *service, const struct board *board, int slot, const
 	service->scratch = malloc(SERVICE_SCRATCH_BYTES);
 	service->reserve_fd = eventfd(0, EFD_CLOEXEC);
 	service->vitals.statm = -1;
+	wakers_init(&service->wakers);
 	if (service->loop == NULL || service->scratch == NULL || service->reserve_fd < 0) {
 		service_fini(service);
 		return fault_say(
@@ -177,6 +180,7 @@ service_fini(struct service *service)
 {
 	assert(service->conns == NULL && service->acceptors == NULL);
 	pipes_fini(service);
+	wakers_fini(service);
 	deadlines_fini(&service->deadlines);
 	if (service->loop != NULL) {
 		ev_loop_destroy(service->loop);

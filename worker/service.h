@@ -12,6 +12,7 @@
 #include "common/loop.h"
 #include "worker/deadline.h"
 #include "worker/vitals.h"
+#include "worker/wakers.h"
 
 struct acceptor;
 struct conn;
@@ -55,6 +56,7 @@ struct service {
 	int reserve_fd; /* the last descriptor, kept to turn away a client when there is no other */
 
 	struct vitals vitals;
+	struct wakers wakers;
 	int64_t wait_sample_until_ms; /* acceptor.c: how many clients came in this second */
 	unsigned wait_sample_count;
 

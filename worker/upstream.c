@@ -9,95 +9,8 @@
 #include <string.h>
 
 #include "common/config.h"
-#include "common/network.h"
 #include "worker/service.h"
 #include "worker/upstream_private.h"
-
-/* --- servers --- */
-
-void
-upstream_server_release(struct upstream_server **server)
-{
-	struct upstream_server *released = *server;
-
-	*server = NULL;
-	if (released != NULL && --released->references == 0) {
-		free(released);
-	}
-}
-
-static struct upstream_server *
-server_new(struct upstream *upstream, const struct upstream_server_config *config)
-{
-	struct upstream_server *server = calloc(1, sizeof(*server));
-
-	if (server == NULL) {
-		return NULL;
-	}
-	server->references = 1;
-	server->upstream = upstream;
-	(void)config_server_name(config, server->name);
-	server->address = config->where.items[0];
-	server->weight = config->weight;
-	server->max_connections = config->max_connections;
-	server->backlog = config->backlog;
-	server->is_backup = config->backup;
-	return server;
-}
-
-/* --- plans: what an upstream is made of under one configuration --- */
-
-static void
-plan_free(struct upstream_plan **plan)
-{
-	struct upstream_plan *gone = *plan;
-
-	*plan = NULL;
-	if (gone == NULL) {
-		return;
-	}
-	for (size_t i = 0; i < gone->server_count; i++) {
-		upstream_server_release(&gone->servers[i]);
-	}
-	free(gone->sources);
-	free(gone);
-}
-
-static int
-plan_add_sources(struct upstream_plan *plan, const struct network_list *sources)
-{
-	plan->source_count = sources->count;
-	plan->sources = calloc(sources->count + 1, sizeof(*plan->sources));
-	if (plan->sources == NULL) {
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < sources->count; i++) {
-		plan->sources[i] = sources->items[i].prefix;
-	}
-	return 0;
-}
-
-static struct upstream_plan *
-plan_new(struct upstream *upstream, const struct upstream_config *config)
-{
-	struct upstream_plan *plan = calloc(1, sizeof(*plan));
-
-	if (plan == NULL || plan_add_sources(plan, &config->sources) != 0) {
-		plan_free(&plan);
-		return NULL;
-	}
-	plan->connect_timeout_ms = config->connect_timeout_ms;
-	plan->send_proxy = config->send_proxy;
-	for (size_t i = 0; i < config->server_count; i++) {
-		plan->servers[i] = server_new(upstream, &config->servers[i]);
-		if (plan->servers[i] == NULL) {
-			plan_free(&plan);
-			return NULL;
-		}
-		plan->server_count++;
-	}
-	return plan;
-}
 
 /* --- upstreams --- */
 
@@ -122,6 +35,7 @@ upstream_new(struct service *service, const char *name)
 		return NULL;
 	}
 	upstream->service = service;
+	upstream->row = board_find_upstream(&service->board, name);
 	(void)snprintf(upstream->name, sizeof(upstream->name), "%s", name);
 	upstream->next = service->upstreams;
 	service->upstreams = upstream;
@@ -133,13 +47,13 @@ upstream_free(struct upstream *upstream)
 {
 	struct upstream **place = &upstream->service->upstreams;
 
-	assert(upstream->waiting == NULL);
+	assert(upstream->first == NULL);
 	while (*place != upstream) {
 		place = &(*place)->next;
 	}
 	*place = upstream->next;
-	plan_free(&upstream->plan);
-	plan_free(&upstream->draft);
+	upstream_plan_release(&upstream->plan);
+	upstream_plan_release(&upstream->draft);
 	free(upstream);
 }
 
@@ -173,8 +87,8 @@ upstreams_prepare(struct service *service, const struct config *config)
 		if (upstream == NULL) {
 			upstream = upstream_new(service, row->name);
 		}
-		if (upstream != NULL) {
-			upstream->draft = plan_new(upstream, row);
+		if (upstream != NULL && upstream->row >= 0) {
+			upstream->draft = upstream_plan_new(upstream, row);
 		}
 		if (upstream == NULL || upstream->draft == NULL) {
 			upstreams_roll_back(service);
@@ -203,7 +117,7 @@ upstreams_roll_back(struct service *service)
 {
 	for (struct upstream *upstream = service->upstreams; upstream != NULL;
 		upstream = upstream->next) {
-		plan_free(&upstream->draft);
+		upstream_plan_release(&upstream->draft);
 	}
 	free_unused(service);
 }
@@ -216,13 +130,30 @@ upstreams_commit(struct service *service)
 		bool is_in = upstream->draft != NULL;
 
 		if (is_in) {
-			plan_free(&upstream->plan);
+			upstream_plan_release(&upstream->plan);
 			upstream->plan = upstream->draft;
 			upstream->draft = NULL;
 		}
 		upstream->is_configured = is_in;
 	}
 	free_unused(service);
+	upstreams_look(service);
+}
+
+/* Sessions that are granted may end others, and with them upstreams: hold the one we stand on. */
+void
+upstreams_look(struct service *service)
+{
+	struct upstream *upstream = upstream_hold(service->upstreams);
+
+	while (upstream != NULL) {
+		struct upstream *next;
+
+		upstream_pump(upstream);
+		next = upstream_hold(upstream->next);
+		upstream_release(&upstream);
+		upstream = next;
+	}
 }
 
 void
@@ -231,7 +162,7 @@ upstreams_fini(struct service *service)
 	for (struct upstream *upstream = service->upstreams; upstream != NULL;
 		upstream = upstream->next) {
 		upstream->is_configured = false;
-		plan_free(&upstream->draft);
+		upstream_plan_release(&upstream->draft);
 	}
 	free_unused(service);
 	assert(service->upstreams == NULL);

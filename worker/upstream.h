@@ -26,18 +26,20 @@ struct config;
 struct service;
 struct upstream;
 struct upstream_config;
+struct upstream_plan;
 
 /* One server as it was configured; a session keeps the one it began with across reloads. */
 struct upstream_server {
 	struct upstream *upstream;
-	unsigned references; /* by the upstream and by each request that has it */
+	unsigned references;              /* by the upstream and by each request that has it */
+	int row;                          /* on the board */
+	struct board_server_cells *cells; /* in our own slot */
 	char name[ADDRESS_TEXT_MAX];
 	struct address address;
 	int64_t weight;
 	int64_t max_connections; /* 0: none */
 	int64_t backlog;         /* 0: not paced */
 	bool is_backup;
-	uint64_t to_server_bytes, from_server_bytes;
 };
 
 enum upstream_request_state {
@@ -62,12 +64,14 @@ struct upstream_request {
 	void (*on_refused)(struct upstream_request *request, enum close_reason reason);
 
 	struct upstream_request *prev, *next; /* who waits, in order of coming */
+	struct upstream_plan *plan;           /* of the time when it asked */
 	struct deadline patience;             /* waiting: queue_timeout; unproven: settle_time */
 	uint64_t ticket;                      /* 0: it does not wait */
 	uint64_t hash;                        /* of the client's address */
 	uint64_t tried;                       /* bit i: the upstream's server i failed */
 	uint8_t state;                        /* enum upstream_request_state */
 	uint8_t failure;                      /* enum close_reason of the last connect */
+	bool is_counted_unproven;
 };
 
 /** Ask for a place at a server. Both callbacks must be set, and may be called before this returns.
@@ -87,9 +91,19 @@ static inline void upstream_proven(struct upstream_request *request);
 /** The session is over, or does not want to wait any longer: the place is free. In every state;
  *  no callback comes any more. */
 void upstream_done(struct upstream_request *request);
-/** Count bytes of a session against its server; to_server was written to it, from_server read. */
-void upstream_count(
-	struct upstream_request *request, uint64_t to_server_bytes, uint64_t from_server_bytes);
+/** Count bytes of a session against its server, if it has one: what was written to it and read from
+ *  it. */
+static inline void
+upstream_count(
+	struct upstream_request *request, uint64_t to_server_bytes, uint64_t from_server_bytes)
+{
+	struct upstream_server *server = request->server;
+
+	if (server != NULL) {
+		stat_add(&server->cells->stats[STAT_SERVER_to_server_bytes], to_server_bytes);
+		stat_add(&server->cells->stats[STAT_SERVER_from_server_bytes], from_server_bytes);
+	}
+}
 
 int64_t upstream_connect_timeout_ms(const struct upstream *upstream);
 /** enum config_send_proxy */
@@ -111,6 +125,8 @@ void upstream_release(struct upstream **upstream);
 int upstreams_prepare(struct service *service, const struct config *config) MUST_CHECK;
 void upstreams_commit(struct service *service);
 void upstreams_roll_back(struct service *service);
+/** Somebody freed a place, or may have: grant what can be granted. */
+void upstreams_look(struct service *service);
 /** At the end of the worker, when no session is left. */
 void upstreams_fini(struct service *service);
 

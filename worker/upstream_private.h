@@ -2,14 +2,27 @@
 #pragma once
 
 #include "common/config.h"
+#include "worker/balance.h"
 #include "worker/upstream.h"
 
-/* What one configuration says of an upstream. */
+/* What one configuration says of an upstream. Who waits or settles holds the plan of that time,
+ * whose list its deadline is in. */
 struct upstream_plan {
+	unsigned references;
+	struct service *service;
+	int balance; /* enum config_balance */
 	int64_t connect_timeout_ms;
+	int64_t slow_start_ms;
+	int64_t queue_max;
+	bool refuses_when_down;
+	bool is_guarded; /* a server has a limit, or may get one by order */
 	int send_proxy;
+	int64_t rise, fall;
+	struct deadline_list *queueing, *settling;
 	struct in6_addr *sources;
 	size_t source_count, source_turn;
+	uint16_t *table; /* for client_hash, else NULL */
+	struct balance_memory memory;
 	struct upstream_server *servers[CONFIG_SERVERS_MAX];
 	size_t server_count;
 };
@@ -19,11 +32,31 @@ struct upstream {
 	struct service *service;
 	unsigned references; /* by settings and requests */
 	bool is_configured;  /* the configuration in force has it */
+	bool is_pumping, must_pump_again;
+	int row; /* on the board */
 	char name[BOARD_NAME_MAX];
 	struct upstream_plan *plan;  /* in force; the last one when it is not configured any more */
 	struct upstream_plan *draft; /* until the commit */
-	struct upstream_request *waiting;
-	size_t turn; /* round robin */
+	struct upstream_request *first, *last; /* who waits, by ticket */
+	uint64_t last_ticket;
 };
 
+struct upstream_plan *upstream_plan_new(
+	struct upstream *upstream, const struct upstream_config *config) MUST_CHECK;
+/** Give a reference back and clear the pointer; NULL is accepted. */
+void upstream_plan_release(struct upstream_plan **plan);
 void upstream_server_release(struct upstream_server **server);
+
+/** Choose a server that is able to take the request and take a place at it. */
+enum upstream_choice { CHOICE_TAKEN, CHOICE_WAIT, CHOICE_NONE };
+enum upstream_choice upstream_choose(
+	struct upstream_request *request, struct upstream_server **server);
+/** Whether any server in force seems to have a free place. */
+bool upstream_has_room(const struct upstream *upstream);
+/** What a client's connect says of a server's health. */
+void upstream_judge_connect(struct upstream_server *server, int error);
+/** Grant what can be granted, and wake whose turn it is. */
+void upstream_pump(struct upstream *upstream);
+
+void upstream_on_queue_timeout(struct deadline *deadline);
+void upstream_on_settled(struct deadline *deadline);

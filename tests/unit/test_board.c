@@ -56,7 +56,8 @@ START_TEST(every_row_is_found_by_its_scope_and_index)
 		[STAT_SCOPE_CLOSE] = CLOSE_COUNT,
 		[STAT_SCOPE_QUEUE] = STAT_QUEUE_COUNT,
 		[STAT_SCOPE_MASTER] = STAT_MASTER_COUNT,
-		[STAT_SCOPE_KERNEL] = STAT_KERNEL_COUNT};
+		[STAT_SCOPE_KERNEL] = STAT_KERNEL_COUNT,
+		[STAT_SCOPE_SERVER] = STAT_SERVER_COUNT};
 	size_t total = 0;
 
 	for (size_t scope = 0; scope < ARRAY_LEN(counts); scope++) {

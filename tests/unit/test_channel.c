@@ -82,12 +82,13 @@ static const struct {
 	{CHANNEL_ROWS, CHANNEL_CHILD, sizeof(struct channel_rows), 1, "rows"},
 	{CHANNEL_LIST, CHANNEL_CHILD, sizeof(struct channel_number), 1, "list"},
 	{CHANNEL_KILL, CHANNEL_CHILD, sizeof(struct channel_kill), 0, "kill"},
+	{CHANNEL_WAKERS, CHANNEL_CHILD, sizeof(struct channel_wakers), 0, "wakers"},
 	{CHANNEL_REQUEST, CHANNEL_MASTER, sizeof(struct channel_request), 0, "request"},
 	{CHANNEL_LISTED, CHANNEL_MASTER, sizeof(struct channel_listed), 0, "listed"},
 	{CHANNEL_KILLED, CHANNEL_MASTER, sizeof(struct channel_kill), 0, "killed"},
 };
 
-_Static_assert(CHANNEL_TYPE_COUNT == 20, "a new type belongs into `types` and `kinds`");
+_Static_assert(CHANNEL_TYPE_COUNT == 21, "a new type belongs into `types` and `kinds`");
 
 START_TEST(each_type_arrives_as_it_was_sent)
 {
@@ -96,8 +97,9 @@ START_TEST(each_type_arrives_as_it_was_sent)
 	int sent[1];
 
 	open_pair();
-	if (types[_i].type != CHANNEL_LISTENERS && types[_i].type != CHANNEL_DOORS &&
-		types[_i].type != CHANNEL_RESULT && types[_i].type != CHANNEL_REQUEST) {
+	if (types[_i].type != CHANNEL_LISTENERS && types[_i].type != CHANNEL_WAKERS &&
+		types[_i].type != CHANNEL_DOORS && types[_i].type != CHANNEL_RESULT &&
+		types[_i].type != CHANNEL_REQUEST) {
 		memset(payload, 0x5a, types[_i].size);
 	}
 	if (types[_i].type == CHANNEL_REFUSED) {
@@ -219,7 +221,7 @@ END_TEST
 START_TEST(garbage_of_every_size_and_type_is_refused)
 {
 	static const uint32_t kinds[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
-		17, 18, 19, CHANNEL_TYPE_COUNT, CHANNEL_TYPE_COUNT + 1, 255, 65536, 0x7fffffff,
+		17, 18, 19, 20, CHANNEL_TYPE_COUNT, CHANNEL_TYPE_COUNT + 1, 255, 65536, 0x7fffffff,
 		0x80000000, 0xffffffff};
 	enum channel_side side = _i == 0 ? CHANNEL_MASTER : CHANNEL_CHILD;
 	uint32_t packet[(8 + CHANNEL_PAYLOAD_MAX + 64) / 4];
@@ -248,7 +250,7 @@ START_TEST(garbage_of_every_size_and_type_is_refused)
 		}
 	}
 	/* Those of `types` that need no descriptor: one size each. */
-	ck_assert_uint_eq(taken, side == CHANNEL_MASTER ? 7 : 9);
+	ck_assert_uint_eq(taken, side == CHANNEL_MASTER ? 7 : 10);
 	close_pair();
 }
 END_TEST

@@ -164,6 +164,31 @@ START_TEST(every_option_is_in_the_dump)
 }
 END_TEST
 
+START_TEST(an_upstream_has_servers_of_its_own)
+{
+	struct config *config =
+		load("upstreams = ( { name = \"a\"; sources = [ \"10.0.0.1\" ]; servers = ( "
+		     "{ name = \"x\"; address = \"10.0.0.7:80\"; backlog = 50; }, "
+		     "{ address = \"10.0.0.8:80\"; backup = true; } ); }, "
+		     "{ name = \"b\"; servers = ( { address = \"[::1]:80\"; } ); } );\n" SMALL);
+	const struct upstream_config *a = config_upstream(config, "a");
+	const struct upstream_config *b = config_upstream(config, "b");
+	char name[ADDRESS_TEXT_MAX];
+
+	ck_assert_uint_eq(a->server_count, 2);
+	ck_assert_uint_eq(b->server_count, 1);
+	ck_assert_int_eq(a->servers[0].backlog, 50);
+	ck_assert_int_eq(a->servers[0].max_connections, CONFIG_NONE);
+	ck_assert(a->servers[1].backup);
+	ck_assert_uint_eq(a->sources.count, 1);
+	ck_assert_int_eq(b->connect_timeout_ms, 3000);
+	ck_assert_str_eq(config_server_name(&a->servers[0], name), "x");
+	ck_assert_str_eq(config_server_name(&b->servers[0], name), "[::1]:80");
+	ck_assert_ptr_null(config_upstream(config, "c"));
+	config_free(&config);
+}
+END_TEST
+
 START_TEST(a_file_name_cannot_end_the_comment_that_bears_it)
 {
 	struct config *config = NULL;
@@ -280,7 +305,8 @@ START_TEST(the_path_is_made_absolute)
 }
 END_TEST
 
-UNIT_TESTS("config", tcase_add_test(tests, what_is_not_given_has_its_default);
+UNIT_TESTS("config", tcase_add_test(tests, an_upstream_has_servers_of_its_own);
+	   tcase_add_test(tests, what_is_not_given_has_its_default);
 	   tcase_add_test(tests, what_is_given_is_taken_with_its_place);
 	   tcase_add_test(tests, a_dump_loads_as_the_same_configuration);
 	   tcase_add_test(tests, a_dump_tells_where_each_value_comes_from);

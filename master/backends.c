@@ -1,0 +1,187 @@
+#include "master/backends.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/board.h"
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "master/master.h"
+
+#define SYN_PERIOD_S 10 /* dropped SYNs are told at most so often for one server */
+
+/* What was told last. One master, one board: the rows are never given to other servers. */
+static struct watch {
+	uint64_t verdict;
+	uint64_t syn_retries;
+	unsigned seconds;
+} watches[BOARD_SERVERS];
+
+static int
+register_servers(struct board *board, int upstream, const struct upstream_config *config)
+{
+	char name[ADDRESS_TEXT_MAX];
+	int row = 0;
+
+	for (size_t i = 0; i < config->server_count && row >= 0; i++) {
+		row = board_server_index(
+			board, upstream, config_server_name(&config->servers[i], name));
+	}
+	return row < 0 ? row : 0;
+}
+
+int
+backends_register(struct board *board, const struct config *config, struct fault *why)
+{
+	for (size_t i = 0; i < config->upstream_count; i++) {
+		const struct upstream_config *upstream = &config->upstreams[i];
+		int row = board_upstream_index(board, upstream->name);
+		int status = row < 0 ? row : register_servers(board, row, upstream);
+
+		if (status < 0) {
+			return fault_say(why, -status,
+				"upstreams[%s]: the statistics have room for %d different names of "
+				"upstreams and %d of servers in the life of one master; restart it "
+				"to use more",
+				upstream->name, BOARD_UPSTREAMS, BOARD_SERVERS);
+		}
+	}
+	return 0;
+}
+
+static void
+use_server(struct board *board, int upstream, const struct upstream_server_config *config)
+{
+	char name[ADDRESS_TEXT_MAX];
+	int row = board_find_server(board, upstream, config_server_name(config, name));
+	struct board_server_head *head = &board->writable->servers[row];
+
+	(void)address_format(&config->where.items[0], head->address);
+	/* An order holds until the file says something else. */
+	if (stat_get(&head->configured_weight) != (uint64_t)config->weight) {
+		stat_set(&head->weight, 0);
+	}
+	if (stat_get(&head->configured_max) != (uint64_t)config->max_connections) {
+		stat_set(&head->max_connections, 0);
+	}
+	stat_set(&head->configured_weight, (uint64_t)config->weight);
+	stat_set(&head->configured_max, (uint64_t)config->max_connections);
+	stat_set(&head->configured_backlog, (uint64_t)config->backlog);
+	atomic_store(&head->is_configured, 1);
+}
+
+void
+backends_use(struct board *board, const struct config *config)
+{
+	for (int i = 0; i < BOARD_UPSTREAMS; i++) {
+		atomic_store(&board->writable->upstreams[i].is_configured, 0);
+	}
+	for (int i = 0; i < BOARD_SERVERS; i++) {
+		atomic_store(&board->writable->servers[i].is_configured, 0);
+	}
+	for (size_t i = 0; i < config->upstream_count; i++) {
+		const struct upstream_config *upstream = &config->upstreams[i];
+		int row = board_find_upstream(board, upstream->name);
+
+		atomic_store(&board->writable->upstreams[row].is_configured, 1);
+		for (size_t k = 0; k < upstream->server_count; k++) {
+			use_server(board, row, &upstream->servers[k]);
+		}
+	}
+}
+
+static uint64_t
+sum(const struct board *board, int server, enum stat_server_index index)
+{
+	int slots = board_slots_used(board);
+	uint64_t total = 0;
+
+	for (int slot = 0; slot < slots; slot++) {
+		total += stat_get(&board->slots[slot].servers[server].stats[index]);
+	}
+	return total;
+}
+
+static const char *
+name_of(const struct board *board, int server, char buffer[2 * BOARD_SERVER_MAX])
+{
+	const struct board_server_head *head = &board->master->servers[server];
+
+	(void)snprintf(buffer, 2 * BOARD_SERVER_MAX, "%s/%s",
+		board->master->upstreams[head->upstream].name, head->name);
+	return buffer;
+}
+
+static void
+tell_state(struct master *master, int server, struct watch *watch)
+{
+	const struct board *board = &master->board;
+	uint64_t verdict = board_server_verdict(board, server);
+	bool was_up = watch->verdict == 0 || BOARD_VERDICT_IS_UP(watch->verdict);
+	bool is_up = verdict == 0 || BOARD_VERDICT_IS_UP(verdict);
+	char name[2 * BOARD_SERVER_MAX];
+
+	watch->verdict = verdict;
+	if (was_up && !is_up) {
+		master_event(master, LOG_LEVEL_WARNING,
+			"back end %s is down: connects failed (so far %" PRIu64 " refused, %" PRIu64
+			" without an answer, %" PRIu64 " otherwise, %" PRIu64
+			" of checks); clients go "
+			"to other servers or wait; it is checked until it is up again",
+			name_of(board, server, name),
+			sum(board, server, STAT_SERVER_connect_refused),
+			sum(board, server, STAT_SERVER_connect_timeouts),
+			sum(board, server, STAT_SERVER_connect_failures),
+			sum(board, server, STAT_SERVER_checks_failed));
+	} else if (!was_up && is_up) {
+		master_event(master, LOG_LEVEL_NOTICE, "back end %s is up again",
+			name_of(board, server, name));
+	}
+}
+
+static void
+tell_syns(struct master *master, int server, struct watch *watch)
+{
+	const struct board *board = &master->board;
+	const struct board_server_head *head = &board->master->servers[server];
+	uint64_t retries = sum(board, server, STAT_SERVER_syn_retries);
+	uint64_t backlog = stat_get(&head->configured_backlog);
+	char name[2 * BOARD_SERVER_MAX], guess[32] = "";
+
+	if (watch->seconds > 0) {
+		watch->seconds--;
+		return;
+	}
+	if (retries == watch->syn_retries) {
+		return;
+	}
+	if (backlog > 0) {
+		(void)snprintf(guess, sizeof(guess), " (%" PRIu64 "?)", backlog);
+	}
+	master_event(master, LOG_LEVEL_WARNING,
+		"back end %s dropped our SYN %" PRIu64 " times in %d s: its accept queue%s "
+		"overflows, and each drop costs a client a second or more; %s",
+		name_of(board, server, name), retries - watch->syn_retries, SYN_PERIOD_S, guess,
+		backlog > 0 ? "raise the queue there, or declare less as backlog"
+			    : "declare its length as backlog, and connects are paced to it");
+	watch->syn_retries = retries;
+	watch->seconds = SYN_PERIOD_S;
+}
+
+void
+backends_watch(struct master *master)
+{
+	for (int i = 0; i < BOARD_SERVERS; i++) {
+		const struct board_server_head *head = &master->board.master->servers[i];
+
+		if (atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&head->is_used,
+			    memory_order_relaxed) == 0) {
+			return;
+		}
+		tell_state(master, i, &watches[i]);
+		tell_syns(master, i, &watches[i]);
+	}
+}

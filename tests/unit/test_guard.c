@@ -1,0 +1,235 @@
+#include "worker/guard.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/board.h"
+#include "common/clock.h"
+#include "common/fault.h"
+#include "tests/unit/run.h"
+
+#define WORKERS 8
+#define LIMIT   5
+#define CLAIMS  100000
+
+static struct board board;
+static const struct guard_limits five = {.held = LIMIT};
+
+static void
+setup(void)
+{
+	struct fault why;
+	int memory;
+
+	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
+	close(memory);
+	for (int slot = 0; slot < WORKERS; slot++) {
+		board_open_slot(&board, slot);
+		atomic_store(&board.slots[slot].progress_ms, clock_monotonic_ms());
+	}
+	ck_assert_int_eq(board_upstream_index(&board, "u"), 0);
+	ck_assert_int_eq(board_server_index(&board, 0, "s"), 0);
+}
+
+static void
+teardown(void)
+{
+	board_detach(&board);
+}
+
+START_TEST(a_limit_counts_all_workers)
+{
+	for (int i = 0; i < LIMIT; i++) {
+		ck_assert(guard_take(&board, i % WORKERS, 0, &five));
+	}
+	ck_assert(!guard_has_room(&board, 0, &five));
+	ck_assert(!guard_take(&board, 7, 0, &five));
+	ck_assert_uint_eq(guard_held(&board, 0), LIMIT);
+	guard_give_back(&board, 0, 0, false);
+	ck_assert(guard_take(&board, 7, 0, &five));
+}
+END_TEST
+
+START_TEST(connects_are_paced_by_what_is_unproven)
+{
+	const struct guard_limits two = {.unproven = 2};
+
+	ck_assert(guard_take(&board, 0, 0, &two) && guard_take(&board, 1, 0, &two));
+	ck_assert(!guard_take(&board, 0, 0, &two));
+	guard_prove(&board, 1, 0);
+	ck_assert(guard_take(&board, 0, 0, &two));
+	ck_assert_uint_eq(guard_held(&board, 0), 3);
+}
+END_TEST
+
+START_TEST(without_limits_there_is_always_room)
+{
+	const struct guard_limits none = {0};
+
+	for (int i = 0; i < 1000; i++) {
+		ck_assert(guard_take(&board, i % WORKERS, 0, &none));
+	}
+}
+END_TEST
+
+START_TEST(the_earliest_ticket_is_first)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	uint64_t early = guard_ticket(1000, 3, 0), late = guard_ticket(1001, 1, 0);
+
+	ck_assert_int_eq(guard_first(&board, 0, now_ms), -1);
+	guard_publish(&board, 1, 0, late);
+	ck_assert_int_eq(guard_first(&board, 0, now_ms), 1);
+	guard_publish(&board, 3, 0, early);
+	ck_assert_int_eq(guard_first(&board, 0, now_ms), 3);
+	guard_publish(&board, 3, 0, 0);
+	ck_assert_int_eq(guard_first(&board, 0, now_ms), 1);
+}
+END_TEST
+
+START_TEST(a_worker_that_stands_still_is_passed_over)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	guard_publish(&board, 3, 0, guard_ticket(1000, 3, 0));
+	guard_publish(&board, 1, 0, guard_ticket(2000, 1, 0));
+	atomic_store(&board.slots[3].progress_ms, now_ms - GUARD_STALL_MS - 1);
+	ck_assert_int_eq(guard_first(&board, 0, now_ms), 1);
+}
+END_TEST
+
+START_TEST(tickets_of_one_instant_differ)
+{
+	uint64_t one = guard_ticket(1000, 3, 0);
+
+	ck_assert_uint_gt(guard_ticket(1000, 3, one), one);
+	ck_assert_uint_ne(guard_ticket(1000, 4, 0), one);
+	ck_assert_uint_ne(guard_ticket(1000, 4, 0), guard_ticket(1000, 3, one));
+}
+END_TEST
+
+START_TEST(burial_frees_the_places_of_the_dead)
+{
+	ck_assert(guard_take(&board, 2, 0, &five));
+	guard_publish(&board, 2, 0, 77);
+	(void)board_bury_slot(&board, 2);
+	ck_assert_uint_eq(guard_held(&board, 0), 0);
+	ck_assert_int_eq(guard_first(&board, 0, clock_monotonic_ms()), -1);
+}
+END_TEST
+
+/* What the server counts, which the limit must hold for: shared by all processes. */
+struct server {
+	_Atomic int inside, most;
+	_Atomic long served;
+};
+
+/* One worker: wait for our turn, take a place, be served, give it back. */
+static void
+work(struct server *server, int slot, long claims)
+{
+	uint64_t ticket = 0;
+
+	for (long i = 0; i < claims; i++) {
+		int inside, most;
+
+		ticket = guard_ticket(clock_monotonic_us(), slot, ticket);
+		guard_publish(&board, slot, 0, ticket);
+		while (guard_first(&board, 0, 0) != slot || !guard_take(&board, slot, 0, &five)) {
+			sched_yield();
+		}
+		inside = atomic_fetch_add(&server->inside, 1) + 1;
+		guard_publish(&board, slot, 0, 0);
+		for (most = atomic_load(&server->most);
+			inside > most &&
+			!atomic_compare_exchange_weak(&server->most, &most, inside);) {
+		}
+		if (i % 16 == 0) {
+			sched_yield();
+		}
+		atomic_fetch_sub(&server->inside, 1);
+		atomic_fetch_add(&server->served, 1);
+		guard_give_back(&board, slot, 0, false);
+	}
+}
+
+static struct server *
+server_new(void)
+{
+	void *memory = mmap(NULL, sizeof(struct server), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert(memory != MAP_FAILED);
+	return memory;
+}
+
+static pid_t
+work_in_child(struct server *server, int slot, long claims)
+{
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		work(server, slot, claims);
+		_exit(0);
+	}
+	return pid;
+}
+
+START_TEST(the_limit_is_exact_over_processes_and_everybody_is_served)
+{
+	struct server *server = server_new();
+	pid_t pids[WORKERS];
+	int status;
+
+	for (int slot = 0; slot < WORKERS; slot++) {
+		pids[slot] = work_in_child(server, slot, CLAIMS / WORKERS);
+	}
+	for (int slot = 0; slot < WORKERS; slot++) {
+		ck_assert_int_eq(waitpid(pids[slot], &status, 0), pids[slot]);
+		ck_assert_int_eq(status, 0);
+	}
+	ck_assert_int_eq(server->served, CLAIMS);
+	ck_assert_int_le(server->most, LIMIT);
+	ck_assert_uint_eq(guard_held(&board, 0), 0);
+}
+END_TEST
+
+START_TEST(a_killed_worker_costs_no_place)
+{
+	struct server *server = server_new();
+	pid_t victim = work_in_child(server, 0, 1L << 40);
+	pid_t others[] = {work_in_child(server, 1, 20000), work_in_child(server, 2, 20000)};
+	int status;
+
+	while (atomic_load(&server->served) < 1000) {
+		sched_yield();
+	}
+	ck_assert_int_eq(kill(victim, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(victim, &status, 0), victim);
+	(void)board_bury_slot(&board, 0); /* else its ticket would hold up the others for ever */
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		ck_assert_int_eq(waitpid(others[i], &status, 0), others[i]);
+		ck_assert_int_eq(status, 0);
+	}
+	for (int i = 0; i < LIMIT; i++) {
+		ck_assert(guard_take(&board, 3, 0, &five));
+	}
+	ck_assert(!guard_take(&board, 3, 0, &five));
+}
+END_TEST
+
+UNIT_TESTS("guard", tcase_add_checked_fixture(tests, setup, teardown); tcase_set_timeout(tests, 60);
+	   tcase_add_test(tests, a_limit_counts_all_workers);
+	   tcase_add_test(tests, connects_are_paced_by_what_is_unproven);
+	   tcase_add_test(tests, without_limits_there_is_always_room);
+	   tcase_add_test(tests, the_earliest_ticket_is_first);
+	   tcase_add_test(tests, a_worker_that_stands_still_is_passed_over);
+	   tcase_add_test(tests, tickets_of_one_instant_differ);
+	   tcase_add_test(tests, burial_frees_the_places_of_the_dead);
+	   tcase_add_test(tests, the_limit_is_exact_over_processes_and_everybody_is_served);
+	   tcase_add_test(tests, a_killed_worker_costs_no_place);)

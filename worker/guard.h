@@ -1,0 +1,42 @@
+/* Limits of servers that hold exactly over all workers, and the order in which clients of all
+ * workers get what becomes free. Everything is on the board, in cells with one writer each, so
+ * that a worker can die at any point: the master clears its cells and nothing is lost.
+ *
+ * A place is taken by raising the own cell, summing everybody's, and giving back when the sum is
+ * over the limit. Of two workers that raise at once, the one that sums last sees both: the limit
+ * is never passed, though both may give back. Whoever frees a place looks for the lowest ticket
+ * afterwards, and who waits publishes its ticket before it looks for a place: so one of the two
+ * sees the other (both are sequentially consistent). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct board;
+
+struct guard_limits {
+	uint64_t held;     /* 0: none */
+	uint64_t unproven; /* 0: none */
+};
+
+#define GUARD_STALL_MS 200 /* a worker that makes no turn for so long is passed over */
+
+/** Take a place for a new connection, which is unproven. @return false: none is free now */
+bool guard_take(const struct board *board, int slot, int server, const struct guard_limits *limits);
+/** The connection has left the server's accept queue. */
+void guard_prove(const struct board *board, int slot, int server);
+/** Give the place back. @param is_proven  guard_prove was called for it */
+void guard_give_back(const struct board *board, int slot, int server, bool is_proven);
+/** Whether a place seems to be free. */
+bool guard_has_room(const struct board *board, int server, const struct guard_limits *limits);
+/** Sums over all workers. */
+uint64_t guard_held(const struct board *board, int server);
+uint64_t guard_waiting(const struct board *board, int upstream);
+
+/** A ticket: lower is earlier, on the whole machine, and no two are the same.
+ *  @param last  the slot's last one */
+uint64_t guard_ticket(int64_t monotonic_us, int slot, uint64_t last);
+/** Publish the ticket of the first who waits in this worker; 0: nobody. */
+void guard_publish(const struct board *board, int slot, int upstream, uint64_t ticket);
+/** The slot whose turn it is: the lowest ticket of a worker that is alive; -1: nobody waits. */
+int guard_first(const struct board *board, int upstream, int64_t now_ms);

@@ -1,0 +1,151 @@
+/* What a configuration says of an upstream, made ready to choose by. */
+#include "worker/upstream_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/maglev.h"
+#include "worker/service.h"
+
+void
+upstream_server_release(struct upstream_server **server)
+{
+	struct upstream_server *released = *server;
+
+	*server = NULL;
+	if (released != NULL && --released->references == 0) {
+		free(released);
+	}
+}
+
+static struct upstream_server *
+server_new(struct upstream *upstream, const struct upstream_server_config *config)
+{
+	struct upstream_server *server = calloc(1, sizeof(*server));
+	struct service *service = upstream->service;
+
+	if (server == NULL) {
+		return NULL;
+	}
+	server->references = 1;
+	server->upstream = upstream;
+	(void)config_server_name(config, server->name);
+	server->row = board_find_server(&service->board, upstream->row, server->name);
+	if (server->row < 0) {
+		free(server);
+		return NULL;
+	}
+	server->cells = &service->slot->servers[server->row];
+	server->address = config->where.items[0];
+	server->weight = config->weight;
+	server->max_connections = config->max_connections;
+	server->backlog = config->backlog;
+	server->is_backup = config->backup;
+	return server;
+}
+
+void
+upstream_plan_release(struct upstream_plan **plan)
+{
+	struct upstream_plan *released = *plan;
+
+	*plan = NULL;
+	if (released == NULL || --released->references > 0) {
+		return;
+	}
+	for (size_t i = 0; i < released->server_count; i++) {
+		upstream_server_release(&released->servers[i]);
+	}
+	deadlines_close_list(&released->service->deadlines, &released->queueing);
+	deadlines_close_list(&released->service->deadlines, &released->settling);
+	free(released->table);
+	free(released->sources);
+	free(released);
+}
+
+static int
+add_sources(struct upstream_plan *plan, const struct network_list *sources)
+{
+	plan->source_count = sources->count;
+	plan->sources = calloc(sources->count + 1, sizeof(*plan->sources));
+	if (plan->sources == NULL) {
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < sources->count; i++) {
+		plan->sources[i] = sources->items[i].prefix;
+	}
+	return 0;
+}
+
+static int
+add_servers(
+	struct upstream_plan *plan, struct upstream *upstream, const struct upstream_config *config)
+{
+	for (size_t i = 0; i < config->server_count; i++) {
+		plan->servers[i] = server_new(upstream, &config->servers[i]);
+		if (plan->servers[i] == NULL) {
+			return -ENOMEM;
+		}
+		plan->server_count++;
+	}
+	return 0;
+}
+
+/* The table knows the configured weights only: who is down is passed over when it is used, so that
+ * a client of a server that comes back finds it again. */
+static int
+add_table(struct upstream_plan *plan)
+{
+	struct maglev_server rows[CONFIG_SERVERS_MAX];
+
+	if (plan->balance != BALANCE_CLIENT_HASH) {
+		return 0;
+	}
+	plan->table = calloc(MAGLEV_SIZE, sizeof(*plan->table));
+	if (plan->table == NULL) {
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < plan->server_count; i++) {
+		rows[i].name = plan->servers[i]->name;
+		rows[i].weight = (unsigned)plan->servers[i]->weight;
+	}
+	return maglev_build(rows, plan->server_count, plan->table);
+}
+
+static int
+add_lists(struct upstream_plan *plan, const struct upstream_config *config)
+{
+	struct deadlines *deadlines = &plan->service->deadlines;
+
+	plan->queueing =
+		deadlines_open_list(deadlines, config->queue_timeout_ms, upstream_on_queue_timeout);
+	plan->settling =
+		deadlines_open_list(deadlines, config->settle_time_ms, upstream_on_settled);
+	return plan->queueing == NULL || plan->settling == NULL ? -ENOMEM : 0;
+}
+
+struct upstream_plan *
+upstream_plan_new(struct upstream *upstream, const struct upstream_config *config)
+{
+	struct upstream_plan *plan = calloc(1, sizeof(*plan));
+
+	if (plan == NULL) {
+		return NULL;
+	}
+	plan->references = 1;
+	plan->service = upstream->service;
+	plan->balance = config->balance;
+	plan->connect_timeout_ms = config->connect_timeout_ms;
+	plan->slow_start_ms = config->slow_start_ms;
+	plan->queue_max = config->queue_max;
+	plan->refuses_when_down = config->on_down == ON_DOWN_REFUSE;
+	plan->send_proxy = config->send_proxy;
+	plan->rise = config->check.rise;
+	plan->fall = config->check.fall;
+	plan->memory.random = (uint64_t)upstream->service->slot_index << 32;
+	if (add_sources(plan, &config->sources) != 0 || add_servers(plan, upstream, config) != 0 ||
+		add_table(plan) != 0 || add_lists(plan, config) != 0) {
+		upstream_plan_release(&plan);
+	}
+	return plan;
+}
