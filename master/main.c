@@ -69,7 +69,7 @@ main_doctor(const char *path)
 	machine_read("", &machine);
 	processors_look(&processors);
 	workers = processors_choose_workers(&processors, config->workers, config->max_connections,
-		machine.descriptors_hard, why, sizeof(why));
+		config_descriptors_each(config), machine.descriptors_hard, why, sizeof(why));
 	doctor_examine(&machine, config, workers, &report);
 	status = doctor_status(&report);
 	if (doctor_print(&report, stdout, isatty(STDOUT_FILENO) == 1) != 0) {
