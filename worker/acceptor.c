@@ -39,33 +39,40 @@ report_failure(const struct acceptor *acceptor, int error)
 	uint64_t suppressed;
 
 	if (log_limit_allows(&limit, LOG_INTERVAL_MS, &suppressed)) {
-		log_warning("listener %s: accept fails: %s (%llu more like this before); clients "
-			    "wait in the accept queue, trying again in 100 ms%s",
+		log_warning(
+			"listener %s: accept fails: %s (%llu times more since this was said last); "
+			"clients wait in the accept queue, trying again in 100 ms%s",
 			acceptor->settings->name, strerror(error), (unsigned long long)suppressed,
 			error == ENFILE ? "; raise fs.file-max" : "");
 	}
 }
 
-/* Errors of the connection that was to be accepted are no trouble of the socket (accept(2)); a row
- * of unexpected ones is, and must not spin. */
+/* One failure may belong to the client that was to be accepted (accept(2)); a row of them is
+ * trouble, and must not spin. */
+static void
+acceptor_failed_again(struct acceptor *acceptor, int error)
+{
+	if (++acceptor->failures >= FAILURES_MAX) {
+		acceptor->failures = 0;
+		report_failure(acceptor, error);
+		pause_after_failure(acceptor, BOARD_PAUSE_TROUBLE);
+	}
+}
+
 static void
 acceptor_failed(struct acceptor *acceptor, int error)
 {
 	board_cell *stats = acceptor->service->slot->stats;
 
-	switch (error) {
-	case EAGAIN:
+	if (error == EAGAIN) {
 		stat_add(&stats[STAT_WORKER_empty_accepts], 1);
 		return;
-	case EINTR:
-		return;
-	case ECONNABORTED:
-		stat_add(&acceptor->settings->cells->stats[STAT_LISTENER_gone_in_queue], 1);
-		return;
-	default:
-		break;
 	}
-	stat_add(&stats[STAT_WORKER_accept_errors], 1);
+	if (error == ECONNABORTED) {
+		stat_add(&acceptor->settings->cells->stats[STAT_LISTENER_gone_in_queue], 1);
+	} else if (error != EINTR) {
+		stat_add(&stats[STAT_WORKER_accept_errors], 1);
+	}
 	switch (error) {
 	case EMFILE:
 		pause_after_failure(acceptor, BOARD_PAUSE_DESCRIPTORS);
@@ -81,10 +88,7 @@ acceptor_failed(struct acceptor *acceptor, int error)
 		pause_after_failure(acceptor, BOARD_PAUSE_TROUBLE);
 		break;
 	default:
-		if (++acceptor->failures >= FAILURES_MAX) {
-			report_failure(acceptor, error);
-			pause_after_failure(acceptor, BOARD_PAUSE_TROUBLE);
-		}
+		acceptor_failed_again(acceptor, error);
 	}
 }
 

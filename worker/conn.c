@@ -411,9 +411,28 @@ conn_open(struct settings *settings, int fd, const union peer *peer)
 	return 0;
 }
 
-/* Dropping bytes that we owe and closing cleanly would tell the client that it got everything. A
- * dead one is reset too, or the kernel would go on trying to reach it. The books are right before
- * the client can know; the place is free when the descriptor is. */
+/* A clean end tells the client that it got everything, so where bytes are dropped or something went
+ * wrong it must be a reset; and a dead client too, or the kernel would go on trying to reach it. */
+static bool
+conn_ends_by_reset(const struct conn *conn, enum close_reason reason)
+{
+	if (conn->pending != NULL) {
+		return true;
+	}
+	switch (reason) {
+	case CLOSE_peer_unreachable:
+	case CLOSE_killed:
+		return true;
+	case CLOSE_no_memory:
+	case CLOSE_error:
+	case CLOSE_protocol_error:
+		return conn->phase < CONN_FLUSHING;
+	default:
+		return false;
+	}
+}
+
+/* The books are right before the client can know; the place is free when the descriptor is. */
 void
 conn_close(struct conn *conn, enum close_reason reason)
 {
@@ -425,7 +444,7 @@ conn_close(struct conn *conn, enum close_reason reason)
 	}
 	ledger_close(settings, reason);
 	ev_io_stop(service->loop, &conn->watcher);
-	if (conn->pending != NULL || reason == CLOSE_peer_unreachable || reason == CLOSE_killed) {
+	if (conn_ends_by_reset(conn, reason)) {
 		net_reset_on_close(conn_fd(conn));
 	}
 	close(conn_fd(conn));

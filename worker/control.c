@@ -15,6 +15,9 @@
 #include "worker/wakers.h"
 #include "worker/worker.h"
 
+#define RETRY_MS        100
+#define LOG_INTERVAL_MS 10000
+
 int
 control_wait_hello(int fd, struct channel_hello *hello, int *board_fd)
 {
@@ -192,10 +195,35 @@ control_lost(struct control *control, int error)
 
 	ev_io_stop(worker->service.loop, &control->watcher);
 	if (error != -EPIPE) {
-		log_error("cannot understand the master: %s", strerror(-error));
+		log_error("cannot listen to the master: %s; finishing, to be replaced",
+			strerror(-error));
 	}
 	worker_drain(worker, worker->service.drain_timeout_ms,
 		error == -EPIPE ? "the master is gone" : "the channel to the master is broken");
+}
+
+/* libev stops a watcher that the kernel does not take (any more) into the epoll set. */
+static void
+control_on_deaf(struct control *control)
+{
+	static struct log_limit limit;
+	uint64_t suppressed;
+
+	if (log_limit_allows(&limit, LOG_INTERVAL_MS, &suppressed)) {
+		log_error("cannot listen to the master: the kernel refuses to add the channel to "
+			  "epoll; trying again ten times a second; raise "
+			  "fs.epoll.max_user_watches or find out what uses up the memory");
+	}
+	loop_timer_start(control->worker->service.loop, &control->retry, RETRY_MS);
+}
+
+static void
+control_on_retry(struct ev_loop *loop, struct loop_timer *timer)
+{
+	struct control *control = container_of(timer, struct control, retry);
+
+	ev_io_set(&control->watcher, control->fd, EV_READ);
+	ev_io_start(loop, &control->watcher);
 }
 
 static void
@@ -206,7 +234,10 @@ control_on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 	int error;
 
 	(void)loop;
-	(void)events;
+	if ((events & EV_ERROR) != 0) {
+		control_on_deaf(control);
+		return;
+	}
 	do {
 		error = channel_receive(control->fd, CHANNEL_CHILD, &message);
 		if (error == 0) {
@@ -226,6 +257,7 @@ control_start(struct control *control, struct worker *worker, int fd)
 	control->worker = worker;
 	control->snapshot = (struct snapshot){.cpu = -1};
 	listing_init(&control->listing, &worker->service, control_on_written);
+	loop_timer_init(&control->retry, control_on_retry);
 	ev_io_init(&control->watcher, control_on_readable, fd, EV_READ);
 	ev_io_start(worker->service.loop, &control->watcher);
 }
@@ -234,6 +266,7 @@ void
 control_stop(struct control *control)
 {
 	ev_io_stop(control->worker->service.loop, &control->watcher);
+	loop_timer_stop(control->worker->service.loop, &control->retry);
 	snapshot_discard(&control->snapshot);
 	listing_stop(&control->listing);
 	descriptor_close(&control->fd);

@@ -4,6 +4,7 @@
 #include <ev.h>
 
 #include "worker/listing.h"
+#include "common/loop.h"
 #include "worker/snapshot.h"
 
 struct channel_hello;
@@ -13,6 +14,7 @@ struct worker;
 struct control {
 	int fd;
 	ev_io watcher;
+	struct loop_timer retry; /* to watch it, when the kernel refused */
 	struct worker *worker;
 	struct snapshot snapshot; /* prepared, not in force */
 	struct listing listing;   /* of the connections, for an operator */

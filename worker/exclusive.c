@@ -89,11 +89,14 @@ exclusive_modify(struct exclusive *exclusive)
 	return 0;
 }
 
+/* A registration that is gone already is gone; told of an error, libev would rebuild its epoll set
+ * with everything in it. */
 static int
 exclusive_delete(struct exclusive *exclusive, int epoll_fd)
 {
 	exclusive->is_registered = false;
-	return epoll_ctl_kernel(epoll_fd, EPOLL_CTL_DEL, exclusive->fd, &exclusive->event);
+	(void)epoll_ctl_kernel(epoll_fd, EPOLL_CTL_DEL, exclusive->fd, &exclusive->event);
+	return 0;
 }
 
 /* Takes the place of libc's function for the whole program, libev.so included; hidden visibility

@@ -534,7 +534,33 @@ START_TEST(a_connection_may_end_before_it_has_begun)
 	client = room_client();
 	ck_assert_ptr_null(room.service.conns);
 	ck_assert_uint_eq(room_closed(CLOSE_protocol_error), 1);
-	ck_assert_int_eq(client_receive(client, &byte, 1), 0);
+	ck_assert_int_eq(client_receive(client, &byte, 1), -ECONNRESET);
+	close(client);
+	room_close();
+}
+END_TEST
+
+static struct verdict
+fail_at_once(struct conn *conn, const unsigned char *bytes, size_t len)
+{
+	(void)conn;
+	(void)bytes;
+	(void)len;
+	return verdict_failed(CLOSE_error);
+}
+
+/* A clean end would tell the client that it got everything. */
+START_TEST(a_failure_is_a_reset)
+{
+	unsigned char byte;
+	int client;
+
+	room_open();
+	use_scripted((struct protocol){.on_received = fail_at_once});
+	client = room_client();
+	client_send(client, "x", 1);
+	ck_assert_int_eq(client_receive(client, &byte, 1), -ECONNRESET);
+	ck_assert_uint_eq(room_closed(CLOSE_error), 1);
 	close(client);
 	room_close();
 }
@@ -664,6 +690,7 @@ UNIT_TESTS(
 	tcase_add_test(tests, a_client_that_never_closes_is_not_waited_for);
 	tcase_add_test(tests, hooks_are_called_at_their_moments);
 	tcase_add_test(tests, a_connection_may_end_before_it_has_begun);
+	tcase_add_test(tests, a_failure_is_a_reset);
 	tcase_add_test(tests, a_protocol_may_go_on_sending_after_the_clients_end);
 	tcase_add_test(tests, more_than_the_ceiling_at_once_ends_the_connection);
 	tcase_add_test(tests, settings_live_as_long_as_a_connection_that_began_with_them);
