@@ -96,14 +96,14 @@ int64_t net_unacknowledged_bytes(int fd);
  *  (no delay, keepalive, user timeout).
  *  @param source  NULL: the kernel chooses; else bound with IP_BIND_ADDRESS_NO_PORT, so that one
  *                 local port serves for many servers
- *  @return a descriptor whose handshake is under way or done (net_is_connected), or negative errno;
- *          -EADDRNOTAVAIL: no local port is left, -ECONNREFUSED */
+ *  @return a descriptor whose handshake is under way or done (net_connect_check), or negative
+ * errno; -EADDRNOTAVAIL: no local port is left, -ECONNREFUSED */
 int net_connect(const struct address *address, const struct address *source,
 	const struct net_options *options) MUST_CHECK;
-/** Whether the handshake is done; over loopback it mostly is at once. */
-bool net_is_connected(int fd);
-/** Segments sent again so far on a connection: right after the handshake, its SYNs. */
-unsigned net_retransmits(int fd);
+/** How the handshake stands; over loopback it mostly is done at once. One system call.
+ *  @param syn_retries  SYNs that were sent again
+ *  @return 0 it is done; -EINPROGRESS; else why it failed, which is told once */
+int net_connect_check(int fd, unsigned *syn_retries) MUST_CHECK;
 
 /* An open connection as the kernel accounts for it. */
 struct net_connection {

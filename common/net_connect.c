@@ -90,24 +90,21 @@ net_connect(const struct address *address, const struct address *source,
 	return fd;
 }
 
-bool
-net_is_connected(int fd)
-{
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
-
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0) {
-		return errno == EOPNOTSUPP ||
-		       errno == ENOPROTOOPT; /* a unix socket: at once or never */
-	}
-	return info.tcpi_state == TCP_ESTABLISHED;
-}
-
-unsigned
-net_retransmits(int fd)
+/* A unix socket is connected at once or never. One that was answered and ended already is in a
+ * later state than ESTABLISHED; the socket's error tells it from one that failed. */
+int
+net_connect_check(int fd, unsigned *syn_retries)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
 
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? 0 : info.tcpi_total_retrans;
+	*syn_retries = 0;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0) {
+		return errno == EOPNOTSUPP || errno == ENOPROTOOPT ? 0 : -errno;
+	}
+	*syn_retries = info.tcpi_total_retrans;
+	if (info.tcpi_state == TCP_SYN_SENT) {
+		return -EINPROGRESS;
+	}
+	return info.tcpi_state == TCP_ESTABLISHED ? 0 : -net_socket_error(fd);
 }

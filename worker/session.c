@@ -46,18 +46,26 @@ patience_end(struct session *session, struct service *service)
 {
 	deadline_clear(&session->patience);
 	deadlines_close_list(&service->deadlines, &session->patience_list);
+	session->patience_for = PATIENCE_NONE;
 }
 
+/* Begins the time anew; one of the same kind goes on with its list. */
 static void
-patience_set(struct session *session, struct service *service, int64_t length_ms,
-	void (*on_expiry)(struct deadline *deadline))
+patience_set(struct session *session, struct service *service, enum session_patience what,
+	int64_t length_ms, void (*on_expiry)(struct deadline *deadline))
 {
-	patience_end(session, service);
+	if (session->patience_for != what) {
+		patience_end(session, service);
+	}
 	if (length_ms == CONFIG_NONE) {
 		return;
 	}
-	session->patience_list = deadlines_open_list(&service->deadlines, length_ms, on_expiry);
+	if (session->patience_list == NULL) {
+		session->patience_list =
+			deadlines_open_list(&service->deadlines, length_ms, on_expiry);
+	}
 	if (session->patience_list != NULL) { /* else the idle timeout has to do */
+		session->patience_for = (uint8_t)what;
 		deadline_set(&service->deadlines, &session->patience, session->patience_list,
 			service->now_ms);
 	}
@@ -72,10 +80,30 @@ patience_owner(struct deadline *deadline)
 	return session;
 }
 
+static int64_t
+unacknowledged_bytes(const struct conn *conn, const struct session *session)
+{
+	return (stream_kept(&session->up) > 0 ? net_unacknowledged_bytes(session->back.fd) : 0) +
+	       (session->down.in_pipe > 0 ? net_unacknowledged_bytes(conn_fd(conn)) : 0);
+}
+
+/* A socket takes more only once a third of its buffer, which may be megabytes, is free again; what
+ * a slow reader acknowledges until then is progress too. */
 static void
 session_on_stalled(struct deadline *deadline)
 {
-	conn_close(conn_of(patience_owner(deadline)), CLOSE_write_timeout);
+	struct session *session = patience_owner(deadline);
+	struct conn *conn = conn_of(session);
+	int64_t unacknowledged = unacknowledged_bytes(conn, session);
+
+	if (unacknowledged >= session->unacknowledged) {
+		conn_close(conn, CLOSE_write_timeout);
+		return;
+	}
+	session->unacknowledged = unacknowledged;
+	deadline_set(&service_of(conn)->deadlines, &session->patience, session->patience_list,
+		service_of(conn)->now_ms);
+	crash_release();
 }
 
 static void
@@ -85,19 +113,23 @@ session_on_half_closed(struct deadline *deadline)
 }
 
 /* What an open session is given time for, if anything: the sides to take what is kept for them, or
- * the other side to end. Each movement begins the time anew. */
+ * the other side to end. Only what is taken counts against a stall, not what comes the other way;
+ * a half closed session begins anew with each movement. */
 static void
-patience_for_open(struct conn *conn, struct session *session)
+patience_for_open(struct conn *conn, struct session *session, bool was_taken)
 {
 	const struct settings *settings = conn->settings;
 
 	if (stream_kept(&session->up) > 0 || session->down.in_pipe > 0) {
-		patience_set(session, settings->service, settings->timeouts.write_timeout_ms,
-			session_on_stalled);
+		if (session->patience_for != PATIENCE_STALL || was_taken) {
+			session->unacknowledged = unacknowledged_bytes(conn, session);
+			patience_set(session, settings->service, PATIENCE_STALL,
+				settings->timeouts.write_timeout_ms, session_on_stalled);
+		}
 	} else if (session->up.has_ended || session->down.has_ended) {
-		patience_set(session, settings->service, settings->timeouts.half_close_ms,
-			session_on_half_closed);
-	} else if (session->patience_list != NULL) {
+		patience_set(session, settings->service, PATIENCE_HALF_CLOSE,
+			settings->timeouts.half_close_ms, session_on_half_closed);
+	} else if (session->patience_for != PATIENCE_NONE) {
 		patience_end(session, settings->service);
 	}
 }
@@ -162,14 +194,26 @@ note_end(struct session *session, enum close_reason reason)
 	}
 }
 
+/* Both sides ended. A client that a finished back end turned away in the middle may have more on
+ * its way to us, on which closing now would be a reset that destroys the answer. */
 static struct verdict
-session_settle(struct conn *conn, struct session *session)
+session_is_over(struct session *session, struct service *service)
+{
+	enum close_reason reason = (enum close_reason)session->first_end;
+
+	patience_end(session, service);
+	return session->is_cut ? verdict_done(reason) : verdict_failed(reason);
+}
+
+static struct verdict
+session_settle(struct conn *conn, struct session *session, bool was_taken)
 {
 	bool up_is_over = session->state == SESSION_OPEN && is_passed_on(&session->up);
 	bool down_is_over = is_passed_on(&session->down);
 
 	if (up_is_over && down_is_over) {
-		return verdict_failed((enum close_reason)session->first_end);
+		watch_back(conn, session);
+		return session_is_over(session, service_of(conn));
 	}
 	if (up_is_over && !session->back_is_shut) {
 		session->back_is_shut = true;
@@ -180,7 +224,7 @@ session_settle(struct conn *conn, struct session *session)
 		(void)shutdown(conn_fd(conn), SHUT_WR);
 	}
 	if (session->state == SESSION_OPEN) {
-		patience_for_open(conn, session);
+		patience_for_open(conn, session, was_taken);
 	}
 	watch_back(conn, session);
 	return verdict_go_on();
@@ -206,6 +250,21 @@ judge_back(int error)
 	}
 }
 
+/* The back end does not take what the client sends. EPIPE says that its end of file came before its
+ * reset: its answer is whole, and has to reach the client even so. */
+static struct verdict
+back_takes_no_more(struct conn *conn, struct session *session, int error)
+{
+	if (error != EPIPE) {
+		return judge_back(error);
+	}
+	note_end(session, CLOSE_backend);
+	session->is_cut = session->back_is_shut = session->up.has_ended = true;
+	stream_close(&session->up, service_of(conn));
+	output_free(&session->unsent_up);
+	return session_settle(conn, session, false);
+}
+
 /* --- moving bytes --- */
 
 /* Something moved in either direction: the session is not idle. */
@@ -219,6 +278,15 @@ session_is_active(struct conn *conn, bool had_pending)
 	}
 }
 
+/* There is no server to count for while the session waits for one. */
+static void
+count_up(struct session *session, size_t sent_bytes)
+{
+	if (sent_bytes > 0) {
+		upstream_count(&session->request, sent_bytes, 0);
+	}
+}
+
 static struct verdict
 move_up(struct conn *conn, struct session *session)
 {
@@ -228,7 +296,7 @@ move_up(struct conn *conn, struct session *session)
 		conn->settings->max_pending_bytes);
 
 	stat_add(&cells->stats[STAT_LISTENER_received_bytes], step.read_bytes);
-	upstream_count(&session->request, step.sent_bytes, 0);
+	count_up(session, step.sent_bytes);
 	switch (step.progress) {
 	case STREAM_MOVED:
 		conn->phase = CONN_OPEN;
@@ -246,11 +314,11 @@ move_up(struct conn *conn, struct session *session)
 	case STREAM_SOURCE_FAILED:
 		return conn_judge(conn, step.error);
 	case STREAM_TARGET_FAILED:
-		return judge_back(step.error);
+		return back_takes_no_more(conn, session, step.error);
 	case STREAM_NO_MEMORY:
 		return verdict_failed(CLOSE_no_memory);
 	}
-	return session_settle(conn, session);
+	return session_settle(conn, session, false);
 }
 
 static struct verdict
@@ -280,7 +348,7 @@ move_down(struct conn *conn, struct session *session)
 	case STREAM_NO_MEMORY:
 		return verdict_failed(CLOSE_no_memory);
 	}
-	return session_settle(conn, session);
+	return session_settle(conn, session, false);
 }
 
 static struct verdict
@@ -288,9 +356,10 @@ flush_up(struct conn *conn, struct session *session)
 {
 	struct stream_step step = stream_flush(&session->up, service_of(conn), session->back.fd);
 
-	upstream_count(&session->request, step.sent_bytes, 0);
-	return step.progress == STREAM_TARGET_FAILED ? judge_back(step.error)
-						     : session_settle(conn, session);
+	count_up(session, step.sent_bytes);
+	return step.progress == STREAM_TARGET_FAILED
+		       ? back_takes_no_more(conn, session, step.error)
+		       : session_settle(conn, session, step.sent_bytes > 0);
 }
 
 struct verdict
@@ -309,8 +378,9 @@ session_on_client_writable(struct conn *conn)
 		step = stream_flush(&session->down, service_of(conn), conn_fd(conn));
 		stat_add(&conn->settings->cells->stats[STAT_LISTENER_sent_bytes], step.sent_bytes);
 	}
-	return step.progress == STREAM_TARGET_FAILED ? conn_judge(conn, step.error)
-						     : session_settle(conn, session);
+	return step.progress == STREAM_TARGET_FAILED
+		       ? conn_judge(conn, step.error)
+		       : session_settle(conn, session, step.sent_bytes > 0);
 }
 
 /* --- the back end's socket --- */
@@ -363,16 +433,16 @@ add_proxy_header(struct conn *conn, struct session *session)
 }
 
 static struct verdict
-connected(struct conn *conn, struct session *session)
+connected(struct conn *conn, struct session *session, unsigned syn_retries)
 {
 	session->state = SESSION_OPEN;
 	patience_end(session, service_of(conn));
-	upstream_connected(&session->request, net_retransmits(session->back.fd));
+	upstream_connected(&session->request, syn_retries);
 	if (add_proxy_header(conn, session) != 0) {
 		return verdict_failed(CLOSE_no_memory);
 	}
 	return stream_kept(&session->up) > 0 ? flush_up(conn, session)
-					     : session_settle(conn, session);
+					     : session_settle(conn, session, false);
 }
 
 static void
@@ -384,18 +454,30 @@ session_on_connect_timeout(struct deadline *deadline)
 	conn_apply(conn, connect_failed(conn, session, ETIMEDOUT));
 }
 
+/* The handshake is done or has failed. */
+static struct verdict
+answered(struct conn *conn, struct session *session)
+{
+	unsigned syn_retries;
+	int error = net_connect_check(session->back.fd, &syn_retries);
+
+	if (error == -EINPROGRESS) {
+		return verdict_go_on();
+	}
+	return error == 0 ? connected(conn, session, syn_retries)
+			  : connect_failed(conn, session, -error);
+}
+
 static struct verdict
 step_back(struct conn *conn, struct session *session, int events)
 {
 	struct verdict verdict = verdict_go_on();
-	int error;
 
 	if ((events & EV_ERROR) != 0) {
 		return verdict_failed(CLOSE_no_memory);
 	}
 	if (session->state == SESSION_CONNECTING) {
-		error = net_socket_error(session->back.fd);
-		return error == 0 ? connected(conn, session) : connect_failed(conn, session, error);
+		return answered(conn, session);
 	}
 	if ((events & EV_WRITE) != 0 && stream_kept(&session->up) > 0) {
 		verdict = flush_up(conn, session);
@@ -423,18 +505,22 @@ session_connect(struct conn *conn, struct session *session)
 	bool has_source = upstream_source(&session->request, &source);
 	int fd = net_connect(&session->request.server->address, has_source ? &source : NULL,
 		&conn->settings->back_options);
-	bool is_connected = fd >= 0 && net_is_connected(fd);
+	unsigned syn_retries;
+	int error = fd < 0 ? fd : net_connect_check(fd, &syn_retries);
 
 	if (fd < 0) {
-		return connect_failed(conn, session, -fd);
+		return connect_failed(conn, session, -error);
 	}
-	ev_io_set(&session->back, fd, is_connected ? EV_READ : EV_WRITE);
+	ev_io_set(&session->back, fd, error == 0 ? EV_READ : EV_WRITE);
 	ev_io_start(service_of(conn)->loop, &session->back);
-	if (is_connected) {
-		return connected(conn, session);
+	if (error == 0) {
+		return connected(conn, session, syn_retries);
+	}
+	if (error != -EINPROGRESS) {
+		return connect_failed(conn, session, -error);
 	}
 	session->state = SESSION_CONNECTING;
-	patience_set(session, service_of(conn),
+	patience_set(session, service_of(conn), PATIENCE_CONNECT,
 		upstream_connect_timeout_ms(conn->settings->upstream), session_on_connect_timeout);
 	return verdict_go_on();
 }
@@ -486,8 +572,8 @@ session_open(struct conn *conn)
 	return session->verdict;
 }
 
-/* A clean end would tell the client that it got everything, or that the server had nothing to say.
- */
+/* A clean end would tell the client that it got everything, or that the server had nothing to say,
+ * and a server that it got all the client said. */
 static bool
 is_failure(enum close_reason reason)
 {
@@ -499,9 +585,11 @@ void
 session_close(struct conn *conn, enum close_reason reason)
 {
 	struct session *session = session_of(conn);
+	bool is_lossy = is_failure(reason) || stream_kept(&session->up) > 0 ||
+			stream_kept(&session->down) > 0;
 
 	session->state = SESSION_OVER;
-	if (is_failure(reason)) {
+	if (is_lossy) {
 		net_reset_on_close(conn_fd(conn));
 		if (session->back.fd >= 0) {
 			net_reset_on_close(session->back.fd);

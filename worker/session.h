@@ -24,11 +24,20 @@ enum session_state {
 	SESSION_OVER
 };
 
+/* What a session is given a limited time for. */
+enum session_patience {
+	PATIENCE_NONE,
+	PATIENCE_CONNECT,
+	PATIENCE_STALL, /* a side takes nothing of what is kept for it */
+	PATIENCE_HALF_CLOSE
+};
+
 struct session {
 	struct upstream_request request;
-	ev_io back;               /* fd -1 while there is none */
-	struct deadline patience; /* connecting, unsent to the back end, or half closed */
+	ev_io back; /* fd -1 while there is none */
+	struct deadline patience;
 	struct deadline_list *patience_list;
+	int64_t unacknowledged; /* bytes in the sockets that stall, when last looked at */
 	struct output *unsent_up;
 	struct stream up;   /* client to back end */
 	struct stream down; /* back end to client; what the client did not take is the conn's */
@@ -36,7 +45,9 @@ struct session {
 	struct verdict verdict; /* what a callback of the upstream said while we were calling it */
 	bool is_calling;
 	bool back_is_shut, client_is_shut; /* our side of it: we sent our last byte */
-	uint8_t first_end;                 /* enum close_reason of the side that ended first */
+	bool is_cut;          /* the back end ended and takes no more, the client may still send */
+	uint8_t first_end;    /* enum close_reason of the side that ended first */
+	uint8_t patience_for; /* enum session_patience */
 };
 
 /** A client came: ask for a server. */

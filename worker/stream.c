@@ -72,9 +72,13 @@ send_or_keep(struct stream *stream, struct service *service, int target, size_t 
 static struct stream_step
 move_by_copy(struct stream *stream, struct service *service, int source, int target, size_t ceiling)
 {
-	size_t room = ceiling - output_pending(*stream->unsent);
+	size_t kept = output_pending(*stream->unsent);
+	size_t room = kept < ceiling ? ceiling - kept : 0;
 	ssize_t len;
 
+	if (room == 0) { /* a read of nothing would look like the end */
+		return failed(STREAM_DRY, 0);
+	}
 	room = room < SERVICE_SCRATCH_BYTES ? room : SERVICE_SCRATCH_BYTES;
 	len = recv(source, service->scratch, room, 0);
 	if (len < 0) {
@@ -113,10 +117,10 @@ drain_pipe(struct stream *stream, int target)
 	while (stream->in_pipe > 0) {
 		taken = splice(stream->pipe->read_end, NULL, target, NULL, stream->in_pipe,
 			SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-		if (taken < 0) {
-			if (!is_temporary(errno)) {
-				return failed(STREAM_TARGET_FAILED, errno);
-			}
+		if (taken < 0 && !is_temporary(errno)) {
+			return failed(STREAM_TARGET_FAILED, errno);
+		}
+		if (taken <= 0) {
 			break;
 		}
 		stream->in_pipe -= (size_t)taken;
@@ -129,9 +133,13 @@ static struct stream_step
 move_by_splice(struct stream *stream, struct service *service, int source, int target)
 {
 	struct stream_step step;
-	ssize_t len = splice(source, NULL, stream->pipe->write_end, NULL, PIPES_BYTES,
-		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	ssize_t len;
 
+	if (stream->in_pipe > 0) {
+		return failed(STREAM_DRY, 0);
+	}
+	len = splice(source, NULL, stream->pipe->write_end, NULL, PIPES_BYTES,
+		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (len < 0) {
 		if (is_temporary(errno)) {
 			leave_bulk(stream, service);
