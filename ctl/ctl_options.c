@@ -99,6 +99,8 @@ check(const struct ctl_options *options, struct fault *why)
 int
 ctl_options_parse(int argc, char *const *argv, struct ctl_options *options, struct fault *why)
 {
+	const char *late[2 * CTL_WORDS_MAX]; /* options of the command, which it stands before */
+	int late_count = 0;
 	int status = 0;
 
 	memset(options, 0, sizeof(*options));
@@ -106,6 +108,9 @@ ctl_options_parse(int argc, char *const *argv, struct ctl_options *options, stru
 		const char *word = argv[i];
 		const char **value = value_of(options, word);
 
+		if (late_count + 1 >= (int)ARRAY_LEN(late)) {
+			return fault_say(why, EINVAL, "too many words; acceptctl -h shows how");
+		}
 		if (value != NULL || is_passed_on(word)) {
 			if (++i == argc || argv[i][0] == '\0') {
 				return fault_say(why, EINVAL, "%s needs a value", word);
@@ -114,8 +119,8 @@ ctl_options_parse(int argc, char *const *argv, struct ctl_options *options, stru
 		if (value != NULL) {
 			*value = argv[i];
 		} else if (is_passed_on(word)) {
-			status = add_word(options, word, why);
-			status = status == 0 ? add_word(options, argv[i], why) : status;
+			late[late_count++] = word;
+			late[late_count++] = argv[i];
 		} else if (!take_flag(options, word)) {
 			status = word[0] == '-' ? fault_say(why, EINVAL,
 							  "unknown option '%s'; acceptctl -h "
@@ -124,7 +129,11 @@ ctl_options_parse(int argc, char *const *argv, struct ctl_options *options, stru
 						: add_word(options, word, why);
 		}
 	}
-	return status == 0 ? check(options, why) : status;
+	status = status == 0 ? check(options, why) : status;
+	for (int i = 0; i < late_count && status == 0; i++) {
+		status = add_word(options, late[i], why);
+	}
+	return status;
 }
 
 /* A blank or a line break would make another request of it. */

@@ -1,0 +1,169 @@
+#include "monitor/health.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "monitor/reading.h"
+#include "tests/unit/run.h"
+
+static struct reading before, now;
+static struct health health;
+
+/* Two workers that serve, one listener whose queue is empty. */
+static void
+create(void)
+{
+	memset(&now, 0, sizeof(now));
+	now.taken_ms = 160000;
+	now.worker_count = 2;
+	for (int i = 0; i < 2; i++) {
+		now.workers[i].slot = i;
+		now.workers[i].pid = 100 + i;
+		now.workers[i].state = BOARD_WORKER_SERVING;
+	}
+	now.listener_count = 1;
+	(void)strcpy(now.listeners[0].name, "front");
+	now.listeners[0].queue[STAT_QUEUE_limit] = 100;
+	now.listeners[0].queue[STAT_QUEUE_asked] = 100;
+	before = now;
+	before.taken_ms = 100000;
+}
+
+static void
+nothing(void)
+{
+}
+static void
+one_is_silent(void)
+{
+	now.workers[1].silent_ms = 3000;
+}
+static void
+one_is_starting(void)
+{
+	now.workers[1].state = BOARD_WORKER_STARTING;
+}
+static void
+a_slot_is_unused(void)
+{
+	now.workers[1].state = BOARD_WORKER_EMPTY;
+	now.workers[1].pid = 0;
+}
+static void
+none_serves(void)
+{
+	now.workers[0].state = now.workers[1].state = BOARD_WORKER_EMPTY;
+}
+static void
+queue_is_full(void)
+{
+	now.listeners[0].queue[STAT_QUEUE_depth] = 101;
+}
+static void
+queue_holds_its_limit(void)
+{
+	now.listeners[0].queue[STAT_QUEUE_depth] = 100;
+}
+static void
+queue_is_half_full(void)
+{
+	now.listeners[0].queue[STAT_QUEUE_depth] = 50;
+}
+static void
+segments_were_dropped(void)
+{
+	now.listeners[0].queue[STAT_QUEUE_dropped_segments] = 7;
+}
+static void
+segments_were_dropped_long_ago(void)
+{
+	now.listeners[0].queue[STAT_QUEUE_dropped_segments] = 7;
+	before.listeners[0].queue[STAT_QUEUE_dropped_segments] = 7;
+}
+static void
+backlog_is_cut(void)
+{
+	now.listeners[0].queue[STAT_QUEUE_asked] = 65535;
+}
+static void
+descriptors_are_gone(void)
+{
+	now.workers[0].pause = BOARD_PAUSE_DESCRIPTORS;
+}
+static void
+limit_is_reached(void)
+{
+	now.workers[0].pause = now.workers[1].pause = BOARD_PAUSE_LIMIT;
+}
+static void
+balance_pauses(void)
+{
+	now.workers[0].pause = BOARD_PAUSE_BALANCE;
+}
+static void
+a_worker_crashed(void)
+{
+	now.master[STAT_MASTER_worker_crashes] = 3;
+	before.master[STAT_MASTER_worker_crashes] = 1;
+}
+static void
+a_reload_was_refused(void)
+{
+	now.master[STAT_MASTER_reloads_failed] = 1;
+}
+
+static const struct {
+	void (*happens)(void);
+	enum health_level level;
+	const char *says; /* NULL: nothing */
+} cases[] = {
+	{nothing, HEALTH_GOOD, NULL},
+	{one_is_silent, HEALTH_WARNING, "worker 1 (pid 101) has made no progress for 3.0 s"},
+	{one_is_starting, HEALTH_WARNING, "1 of 2 workers serve"},
+	{a_slot_is_unused, HEALTH_GOOD, NULL},
+	{none_serves, HEALTH_BAD, "no worker serves"},
+	{queue_is_full, HEALTH_BAD, "listener front: the accept queue is full (101 of 100)"},
+	{queue_holds_its_limit, HEALTH_WARNING, "more than half full (100 of 100)"},
+	{queue_is_half_full, HEALTH_GOOD, NULL},
+	{segments_were_dropped, HEALTH_WARNING, "dropped 7 segments in the last minute"},
+	{segments_were_dropped_long_ago, HEALTH_GOOD, NULL},
+	{backlog_is_cut, HEALTH_WARNING, "sysctl -w net.core.somaxconn=65535"},
+	{descriptors_are_gone, HEALTH_BAD, "1 workers do not accept because their descriptors"},
+	{limit_is_reached, HEALTH_WARNING, "2 workers do not accept because max_connections"},
+	{balance_pauses, HEALTH_GOOD, NULL},
+	{a_worker_crashed, HEALTH_WARNING, "2 workers crashed in the last minute"},
+	{a_reload_was_refused, HEALTH_WARNING, "1 reloads were refused"},
+};
+
+START_TEST(each_trouble_is_named_and_weighed)
+{
+	cases[_i].happens();
+	health_judge(&before, &now, &health);
+	ck_assert_int_eq(health.level, cases[_i].level);
+	ck_assert_uint_eq(health.count, cases[_i].says == NULL ? 0 : 1);
+	if (cases[_i].says != NULL) {
+		ck_assert_msg(strstr(health.findings[0].text, cases[_i].says) != NULL, "%s",
+			health.findings[0].text);
+	}
+}
+END_TEST
+
+START_TEST(the_worst_decides_and_too_many_are_cut)
+{
+	now.listener_count = 40;
+	for (size_t i = 0; i < 40; i++) {
+		now.listeners[i] = now.listeners[0];
+		(void)snprintf(now.listeners[i].name, sizeof(now.listeners[i].name), "l%zu", i);
+		now.listeners[i].queue[STAT_QUEUE_asked] = 1000;
+	}
+	now.listeners[39].queue[STAT_QUEUE_depth] = 101;
+	health_judge(&before, &now, &health);
+	ck_assert_uint_eq(health.count, HEALTH_FINDINGS_MAX);
+	ck_assert_int_eq(health.level, HEALTH_BAD);
+	ck_assert_str_eq(health_level_name(HEALTH_BAD), "ill");
+}
+END_TEST
+
+UNIT_TESTS("health", tcase_add_checked_fixture(tests, create, NULL);
+	   tcase_add_loop_test(tests, each_trouble_is_named_and_weighed, 0, ARRAY_LEN(cases));
+	   tcase_add_test(tests, the_worst_decides_and_too_many_are_cut);)
