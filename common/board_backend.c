@@ -1,8 +1,8 @@
 /* The board's rows for upstreams and their servers. */
-#include "common/board.h"
-
 #include <errno.h>
 #include <string.h>
+
+#include "common/board.h"
 
 /* Readers map the board read-only and load from it atomically all the same. */
 static struct board_master *

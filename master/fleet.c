@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/descriptor.h"
 #include "common/config.h"
+#include "common/descriptor.h"
 #include "common/fault.h"
 #include "master/child.h"
 #include "master/fleet_private.h"

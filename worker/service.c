@@ -78,6 +78,7 @@ service_guard(struct service *service)
 	service_read_descriptor_limit(service);
 	acceptors_look(service);
 	upstreams_look(service);
+	upstream_checks_look(service);
 	service->next_guard_ms = service->now_ms + SERVICE_GUARD_MS;
 }
 

@@ -130,6 +130,9 @@ upstreams_commit(struct service *service)
 		bool is_in = upstream->draft != NULL;
 
 		if (is_in) {
+			if (upstream->plan != NULL) {
+				upstream_plan_retire(upstream->plan);
+			}
 			upstream_plan_release(&upstream->plan);
 			upstream->plan = upstream->draft;
 			upstream->draft = NULL;

@@ -21,6 +21,7 @@
 #include "common/board.h"
 #include "common/defs.h"
 #include "worker/deadline.h"
+#include "worker/upstream_check.h"
 
 struct config;
 struct service;
@@ -40,6 +41,7 @@ struct upstream_server {
 	int64_t max_connections; /* 0: none */
 	int64_t backlog;         /* 0: not paced */
 	bool is_backup;
+	struct upstream_check check;
 };
 
 enum upstream_request_state {

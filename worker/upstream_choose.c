@@ -1,8 +1,7 @@
 /* Puts together what the balance needs: who is up, who was tried, who has room. */
-#include "worker/upstream_private.h"
-
 #include "worker/guard.h"
 #include "worker/service.h"
+#include "worker/upstream_private.h"
 
 static const struct board_server_head *
 head_of(const struct upstream_server *server)

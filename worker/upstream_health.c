@@ -4,8 +4,8 @@
 #include "worker/service.h"
 #include "worker/upstream_private.h"
 
-static void
-decide(struct upstream_server *server, bool is_up)
+void
+upstream_decide(struct upstream_server *server, bool is_up)
 {
 	const struct board *board = &server->upstream->service->board;
 	uint64_t before = board_server_verdict(board, server->row);
@@ -32,6 +32,6 @@ upstream_judge_connect(struct upstream_server *server, int error)
 	stat_add(failures, 1);
 	if (stat_get(failures) >= (uint64_t)server->upstream->plan->fall) {
 		stat_set(failures, 0);
-		decide(server, false);
+		upstream_decide(server, false);
 	}
 }

@@ -1,11 +1,11 @@
 /* What a configuration says of an upstream, made ready to choose by. */
-#include "worker/upstream_private.h"
-
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/maglev.h"
 #include "worker/service.h"
+#include "worker/upstream_private.h"
 
 void
 upstream_server_release(struct upstream_server **server)
@@ -28,6 +28,7 @@ server_new(struct upstream *upstream, const struct upstream_server_config *confi
 		return NULL;
 	}
 	server->references = 1;
+	upstream_check_init(&server->check);
 	server->upstream = upstream;
 	(void)config_server_name(config, server->name);
 	server->row = board_find_server(&service->board, upstream->row, server->name);
@@ -45,6 +46,14 @@ server_new(struct upstream *upstream, const struct upstream_server_config *confi
 }
 
 void
+upstream_plan_retire(struct upstream_plan *plan)
+{
+	for (size_t i = 0; i < plan->server_count; i++) {
+		upstream_check_cancel(plan->servers[i]);
+	}
+}
+
+void
 upstream_plan_release(struct upstream_plan **plan)
 {
 	struct upstream_plan *released = *plan;
@@ -53,11 +62,14 @@ upstream_plan_release(struct upstream_plan **plan)
 	if (released == NULL || --released->references > 0) {
 		return;
 	}
+	upstream_plan_retire(released);
 	for (size_t i = 0; i < released->server_count; i++) {
 		upstream_server_release(&released->servers[i]);
 	}
 	deadlines_close_list(&released->service->deadlines, &released->queueing);
 	deadlines_close_list(&released->service->deadlines, &released->settling);
+	free(released->check.send);
+	free(released->check.expect);
 	free(released->table);
 	free(released->sources);
 	free(released);
@@ -113,6 +125,17 @@ add_table(struct upstream_plan *plan)
 }
 
 static int
+add_check(struct upstream_plan *plan, const struct upstream_config *config)
+{
+	plan->check.when = config->check.when;
+	plan->check.interval_ms = config->check.interval_ms;
+	plan->check.timeout_ms = config->check.timeout_ms;
+	plan->check.send = strdup(config->check.send);
+	plan->check.expect = strdup(config->check.expect);
+	return plan->check.send == NULL || plan->check.expect == NULL ? -ENOMEM : 0;
+}
+
+static int
 add_lists(struct upstream_plan *plan, const struct upstream_config *config)
 {
 	struct deadlines *deadlines = &plan->service->deadlines;
@@ -144,7 +167,8 @@ upstream_plan_new(struct upstream *upstream, const struct upstream_config *confi
 	plan->fall = config->check.fall;
 	plan->memory.random = (uint64_t)upstream->service->slot_index << 32;
 	if (add_sources(plan, &config->sources) != 0 || add_servers(plan, upstream, config) != 0 ||
-		add_table(plan) != 0 || add_lists(plan, config) != 0) {
+		add_table(plan) != 0 || add_check(plan, config) != 0 ||
+		add_lists(plan, config) != 0) {
 		upstream_plan_release(&plan);
 	}
 	return plan;

@@ -18,6 +18,11 @@ struct upstream_plan {
 	bool is_guarded; /* a server has a limit, or may get one by order */
 	int send_proxy;
 	int64_t rise, fall;
+	struct {
+		int when; /* enum config_check_when */
+		int64_t interval_ms, timeout_ms;
+		char *send, *expect;
+	} check;
 	struct deadline_list *queueing, *settling;
 	struct in6_addr *sources;
 	size_t source_count, source_turn;
@@ -43,6 +48,8 @@ struct upstream {
 
 struct upstream_plan *upstream_plan_new(
 	struct upstream *upstream, const struct upstream_config *config) MUST_CHECK;
+/** It is not in force any more, though some may still hold it: no checks. */
+void upstream_plan_retire(struct upstream_plan *plan);
 /** Give a reference back and clear the pointer; NULL is accepted. */
 void upstream_plan_release(struct upstream_plan **plan);
 void upstream_server_release(struct upstream_server **server);
@@ -53,6 +60,8 @@ enum upstream_choice upstream_choose(
 	struct upstream_request *request, struct upstream_server **server);
 /** Whether any server in force seems to have a free place. */
 bool upstream_has_room(const struct upstream *upstream);
+/** Write down that it is up or down, if that is news. */
+void upstream_decide(struct upstream_server *server, bool is_up);
 /** What a client's connect says of a server's health. */
 void upstream_judge_connect(struct upstream_server *server, int error);
 /** Grant what can be granted, and wake whose turn it is. */
