@@ -1,0 +1,174 @@
+"""What protects a weak back end: limits that are exact over all workers, connects paced to its
+accept queue, clients that wait instead of failing, servers that go down and come up."""
+import selectors
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness import client
+from harness.backend import BACK, Backend, echo
+from harness.config import listener
+from harness.waiting import is_sanitized, wait_for
+
+FRONT = ("127.0.0.1", 7000)
+
+# A back end of its own process. Accepts at most RATE a second from a queue of BACKLOG, answers each
+# client after HOLD seconds, and says at its end how many it had at most at the same time.
+BACK_END = """
+import selectors, socket, sys, time
+backlog, rate, hold, count = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+listener = socket.create_server(("127.0.0.1", 7100), backlog=backlog)
+listener.setblocking(False)
+print("ready", flush=True)
+chooser = selectors.DefaultSelector()
+chooser.register(listener, selectors.EVENT_READ)
+inside, most, served, began, taken, due = 0, 0, 0, time.monotonic(), 0, []
+while served < count:
+    now = time.monotonic()
+    allowed = (now - began) * rate
+    if taken > allowed:
+        began, taken = now, 0   # it does not catch up what it did not take
+    for key, _ in chooser.select(0.0005):
+        if key.fileobj is listener:
+            if (time.monotonic() - began) * rate < taken:
+                continue
+            sock, _ = listener.accept()
+            taken += 1
+            inside += 1
+            most = max(most, inside)
+            chooser.register(sock, selectors.EVENT_READ)
+        else:
+            sock = key.fileobj
+            data = sock.recv(100)
+            if data:
+                due.append((time.monotonic() + hold, sock, data))
+            else:
+                chooser.unregister(sock)
+                sock.close()
+    now = time.monotonic()
+    while due and due[0][0] <= now:
+        _, sock, data = due.pop(0)
+        inside -= 1             # before the answer: who has it may be followed by the next
+        served += 1
+        sock.sendall(data)
+print(most, flush=True)
+"""
+
+
+class BackEnd:
+    def __init__(self, backlog, rate, hold, count):
+        words = [str(word) for word in (backlog, rate, hold, count)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", BACK_END, *words], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def most(self):
+        return int(self.process.stdout.readline())
+
+
+def crowd(count, limit=30.0):
+    """So many clients at once; each says a word and waits for it to come back.
+    @return (how many got it, seconds for all)"""
+    chooser, served, left, began = selectors.DefaultSelector(), 0, count, time.monotonic()
+    for _ in range(count):
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.connect_ex(FRONT)
+        chooser.register(sock, selectors.EVENT_WRITE)
+    while left and time.monotonic() - began < limit:
+        for key, events in chooser.select(1):
+            sock = key.fileobj
+            if events & selectors.EVENT_WRITE:
+                sock.send(b"word")
+                chooser.modify(sock, selectors.EVENT_READ)
+                continue
+            try:
+                served += sock.recv(100) == b"word"
+            except OSError:
+                pass
+            chooser.unregister(sock)
+            sock.close()
+            left -= 1
+    return served, time.monotonic() - began
+
+
+def kernel(*names):
+    """TCP counters of this namespace."""
+    with open("/proc/net/netstat", encoding="ascii") as file:
+        rows = [line.split() for line in file if line.startswith("TcpExt:")]
+    values = dict(zip(rows[0], rows[1]))
+    return {name: int(values[name]) for name in names}
+
+
+@pytest.fixture
+def proxy(server):
+    server.listeners = [listener("front", protocol="proxy", upstream="be")]
+    server.options["workers"] = 2
+    return server
+
+
+def serve(proxy, upstream=(), **server):
+    proxy.options["upstreams"] = [
+        {"name": "be", **dict(upstream), "servers": [{"address": "127.0.0.1:7100", **server}]}]
+    proxy.start()
+
+
+@pytest.mark.smoke
+def test_a_limit_is_exact_over_all_workers_and_everybody_is_served(proxy):
+    with BackEnd(backlog=128, rate=1e6, hold=0.005, count=400) as back:
+        serve(proxy, max_connections=5)
+        assert crowd(400)[0] == 400
+        assert back.most() <= 5
+
+
+@pytest.mark.skipif(is_sanitized(), reason="its pace is that of an optimized program")
+def test_connects_are_paced_to_a_short_accept_queue(proxy):
+    count, rate = 2000, 2000.0
+    with BackEnd(backlog=50, rate=rate, hold=0, count=count):
+        serve(proxy, backlog=50)
+        before = kernel("ListenOverflows", "ListenDrops", "TCPSynRetrans")
+        served, taken = crowd(count)
+        assert served == count
+        assert kernel("ListenOverflows", "ListenDrops", "TCPSynRetrans") == before
+        assert taken < 3 * count / rate  # the machine may be busy; a dropped SYN costs a second each
+
+
+def test_who_finds_every_server_down_waits_until_one_is_up(proxy):
+    serve(proxy, upstream={"check": {"interval": "100ms", "fall": 1}}.items())
+    with pytest.raises(ConnectionResetError), client.connect() as sock:  # perhaps by connect itself
+        sock.recv(1)
+    proxy.wait_log(r"back end be/127\.0\.0\.1:7100 is down")
+    with client.connect() as sock:
+        sock.sendall(b"word")
+        with Backend(echo, BACK):
+            assert sock.recv(100) == b"word"
+            proxy.wait_log(r"back end be/127\.0\.0\.1:7100 is up again")
+
+
+def test_a_failed_connect_is_tried_at_another_server(proxy):
+    proxy.options["upstreams"] = [{"name": "be", "servers": [
+        {"address": "127.0.0.1:7101"}, {"address": "127.0.0.1:7100"}]}]
+    proxy.start()
+    with Backend(echo, BACK):
+        for _ in range(4):
+            assert client.echoes()
+
+
+def test_a_client_waits_no_longer_than_the_queue_timeout(proxy):
+    with Backend(echo, BACK):
+        serve(proxy, upstream={"queue_timeout": "200ms"}.items(), max_connections=1)
+        with client.connect() as first:
+            client.ask(first)
+            with pytest.raises(ConnectionResetError), client.connect() as second:
+                second.recv(1)
+        wait_for("the place", client.echoes)
