@@ -279,6 +279,7 @@ world_check(const struct world *world, struct findings *findings)
 	world_check_pid_file(world, findings);
 	world_check_log(world, findings);
 	world_check_addresses(world, findings);
+	world_check_doors(world, findings);
 	world_check_descriptors(world, findings);
 	world_check_backlogs(world, findings);
 	world_check_kernel(world, findings);

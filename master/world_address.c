@@ -25,7 +25,7 @@ struct probe {
 	const struct world *world;
 	struct findings *findings;
 	const struct address *address;
-	const char *listener;
+	char option[64]; /* "listeners[web].address" */
 	struct config_origin origin;
 	char where[ADDRESS_TEXT_MAX];
 };
@@ -173,10 +173,10 @@ probe_say_in_use(const struct probe *probe)
 
 	if (own != NULL) {
 		findings_add(probe->findings, FINDING_WORLD, &probe->origin,
-			"listeners[%s].address: %s overlaps %s, which this server still listens "
+			"%s: %s overlaps %s, which this server still listens "
 			"on; "
 			"reload first with neither of them, then with the new one; or restart",
-			probe->listener, probe->where, address_format(&own->address, ours));
+			probe->option, probe->where, address_format(&own->address, ours));
 		return;
 	}
 	(void)net_port_owner(probe->address, owner, sizeof(owner));
@@ -184,9 +184,9 @@ probe_say_in_use(const struct probe *probe)
 		return;
 	}
 	findings_add(probe->findings, FINDING_WORLD, &probe->origin,
-		"listeners[%s].address: %s is in use by %s; stop that program or choose another "
+		"%s: %s is in use by %s; stop that program or choose another "
 		"address",
-		probe->listener, probe->where, owner);
+		probe->option, probe->where, owner);
 }
 
 static void
@@ -225,8 +225,8 @@ probe_say(const struct probe *probe, int error)
 		break;
 	}
 	findings_add(probe->findings, FINDING_WORLD, &probe->origin,
-		"listeners[%s].address: cannot listen on %s: %s: %s", probe->listener, probe->where,
-		strerror(-error), consequence);
+		"%s: cannot listen on %s: %s: %s", probe->option, probe->where, strerror(-error),
+		consequence);
 }
 
 static void
@@ -255,13 +255,64 @@ world_check_addresses(const struct world *world, struct findings *findings)
 		struct probe probe = {
 			.world = world,
 			.findings = findings,
-			.listener = listener->name,
 			.origin = config_origin_of(world->config, (int)i, "address"),
 		};
 
+		(void)snprintf(probe.option, sizeof(probe.option), "listeners[%s].address",
+			listener->name);
 		for (size_t j = 0; j < listener->addresses.count; j++) {
 			probe.address = &listener->addresses.items[j];
 			probe_address(&probe);
 		}
 	}
+}
+
+/* A directory that is missing below one that we may write is made when the door is opened. */
+static bool
+door_directory_can_be_made(const struct address *address)
+{
+	char copy[sizeof(address->un.sun_path) + 1];
+
+	if (address->any.sa_family != AF_UNIX) {
+		return false;
+	}
+	(void)snprintf(copy, sizeof(copy), "%s", address->un.sun_path);
+	return access(dirname(dirname(copy)), W_OK | X_OK) == 0;
+}
+
+static void
+world_check_door(const struct world *world, struct findings *findings, const char *option,
+	const char *prefix, const char *is, const char *was)
+{
+	struct probe probe = {.world = world,
+		.findings = findings,
+		.origin = config_origin_of(world->config, -1, option)};
+	char text[ADDRESS_TEXT_MAX];
+	struct address address;
+	int status;
+
+	/* One that nobody asked for by name is done without where it cannot be had. */
+	(void)snprintf(text, sizeof(text), "%s%s", prefix, is);
+	if (is[0] == '\0' || probe.origin.file == NULL || (was != NULL && strcmp(is, was) == 0) ||
+		address_parse(text, &address, NULL) != 0) {
+		return;
+	}
+	probe.address = &address;
+	(void)snprintf(probe.option, sizeof(probe.option), "%s", option);
+	(void)address_format(&address, probe.where);
+	status = address.any.sa_family == AF_UNIX ? probe_unix(&address) : probe_bind(&address);
+	if (status != 0 && !(status == -ENOENT && door_directory_can_be_made(&address))) {
+		probe_say(&probe, status);
+	}
+}
+
+void
+world_check_doors(const struct world *world, struct findings *findings)
+{
+	const struct config *is = world->config, *was = world->was;
+
+	world_check_door(world, findings, "admin.socket", "unix:", is->admin.socket,
+		was != NULL ? was->admin.socket : NULL);
+	world_check_door(world, findings, "admin.web", "", is->admin.web,
+		was != NULL ? was->admin.web : NULL);
 }

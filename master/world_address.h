@@ -6,3 +6,5 @@ struct world;
 
 /** Try every address of every listener that is not ours already, by binding without listening. */
 void world_check_addresses(const struct world *world, struct findings *findings);
+/** The same for the doors of the monitor that the configuration names. */
+void world_check_doors(const struct world *world, struct findings *findings);

@@ -335,8 +335,20 @@ def test_no_door_no_monitor_and_a_reload_opens_one(server):
 def test_a_path_that_cannot_be_had_is_an_error_that_names_it(server):
     server.options["admin"] = {"socket": "/nowhere/at/all/admin.sock"}
     server.write_config()
-    result = server.run()
-    assert result.returncode == 3 and "admin.socket" in result.stderr
+    for arguments in ([], ["-t"]):
+        result = server.run(*arguments)
+        assert result.returncode == 3 and "admin.socket: cannot listen on unix:/nowhere" in \
+            result.stderr and "its directory does not exist" in result.stderr
+
+
+def test_a_web_address_in_use_is_told_with_its_owner(server, make_server):
+    server.start()
+    other = make_server(port=7005)
+    other.options["admin"] = {"socket": other.path("admin.sock"), "web": "127.0.0.1:7000"}
+    other.write_config()
+    result = other.run("-t")
+    assert result.returncode == 3
+    assert f"admin.web: 127.0.0.1:7000 is in use by pid {server.master}" in result.stderr
 
 
 # -- rights ---------------------------------------------------------------------------------------
