@@ -3,8 +3,8 @@
 
 #include <ev.h>
 
-#include "worker/listing.h"
 #include "common/loop.h"
+#include "worker/listing.h"
 #include "worker/snapshot.h"
 
 struct channel_hello;

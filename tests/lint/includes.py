@@ -137,12 +137,13 @@ class Lint:
             self.error(path, number, f'"{name}": {folder}/ never includes {target}/')
 
     def order(self, path, folder, found):
+        def is_own(name):  # worker/upstream.h and worker/upstream_private.h for worker/upstream_plan.c
+            return path.endswith(".c") and path.startswith(re.sub(r"(_private)?\.h$", "", name))
+
         def rank(kind, name):
             if kind == "<":
                 return 1
-            if name == "build.h":
-                return 0
-            if name == re.sub(r"\.c$", ".h", path):
+            if name == "build.h" or (is_own(name) and last in (None, (0, ""))):
                 return 0
             return 2 if name.startswith("common/") else 3
         last = None
