@@ -124,6 +124,8 @@ class Acceptd:
 
     def settle(self):
         """What is there now is what must be there at the end of the test."""
+        wait_for("the dead buried", lambda: all(
+            processes.is_running(pid) for pid in processes.children(self.master)))
         self.baseline = self.at_rest()
 
     def at_rest(self):
