@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/descriptor.h"
 #include "common/fault.h"
+#include "common/log.h"
 #include "worker/acceptor.h"
 #include "worker/conn.h"
 #include "worker/pause.h"
@@ -73,8 +74,19 @@ pauses_are_due(const struct service *service)
 }
 
 static void
+show_log_losses(struct service *service)
+{
+	uint64_t dropped = log_dropped_lines();
+
+	stat_add(&service->slot->stats[STAT_WORKER_log_lines_dropped],
+		dropped - service->log_lines_dropped);
+	service->log_lines_dropped = dropped;
+}
+
+static void
 service_guard(struct service *service)
 {
+	show_log_losses(service);
 	service_read_descriptor_limit(service);
 	acceptors_look(service);
 	upstreams_look(service);

@@ -48,6 +48,7 @@ struct service {
 	unsigned paused_acceptors;
 	uint64_t closed_at_review; /* `closed` when the pauses were last looked at */
 	int64_t next_tick_ms, next_guard_ms;
+	uint64_t log_lines_dropped; /* of this process, as far as the board shows them */
 
 	int64_t max_connections; /* of all workers together; 0: none */
 	int64_t drain_timeout_ms;

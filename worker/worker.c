@@ -23,6 +23,7 @@
 #include "worker/acceptor.h"
 #include "worker/conn.h"
 #include "worker/crash.h"
+#include "worker/reserve.h"
 #include "worker/upstream.h"
 
 /* --- states --- */
@@ -56,14 +57,18 @@ worker_report_soon(struct worker *worker)
 }
 
 static void
-end_when_idle(struct ev_loop *loop, ev_prepare *watcher, int events)
+worker_on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
 {
 	struct worker *worker = container_of(watcher, struct worker, on_turn_end);
 
 	(void)loop;
 	(void)events;
-	if (worker->service.conns == NULL) {
+	if (worker->state == WORKER_DRAINING && worker->service.conns == NULL) {
 		worker_enter(worker, WORKER_GONE, "all connections have ended");
+	} else if (worker->state < WORKER_DRAINING && reserve_is_used()) {
+		log_error("no memory for the event loop; went on with the reserve, finishing now, "
+			  "to be replaced; allow the workers more memory");
+		worker_drain(worker, worker->service.drain_timeout_ms, "no memory");
 	}
 }
 
@@ -80,8 +85,6 @@ begin_draining(struct worker *worker)
 		next = conn->next;
 		conn_drain(conn);
 	}
-	ev_prepare_init(&worker->on_turn_end, end_when_idle);
-	ev_prepare_start(service->loop, &worker->on_turn_end);
 }
 
 static void
@@ -238,6 +241,8 @@ worker_start(struct worker *worker, const struct inherit *inherit, struct fault 
 	}
 	ev_signal_init(&worker->on_term, worker_on_term, SIGTERM);
 	ev_signal_start(worker->service.loop, &worker->on_term);
+	ev_prepare_init(&worker->on_turn_end, worker_on_turn_end);
+	ev_prepare_start(worker->service.loop, &worker->on_turn_end);
 	loop_timer_init(&worker->report, report_on_turn);
 	loop_timer_init(&worker->drain_end, drain_on_end);
 	worker->drain_end_ms = INT64_MAX;
@@ -256,6 +261,7 @@ worker_main(const struct inherit *inherit)
 	(void)prctl(PR_SET_NAME, "acceptd");
 	ignore_signals();
 	(void)descriptor_raise_limit();
+	reserve_install();
 	if (worker_start(&worker, inherit, &why) != 0) {
 		log_error("cannot start: %s", why.text);
 		return EXIT_FAILURE;
