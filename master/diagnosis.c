@@ -105,6 +105,13 @@ say_queue_too_short(const struct overflow_evidence *evidence, struct text *sente
 			sentence, " in one turn of its loop: look at what its protocol does there");
 		return;
 	}
+	if (evidence->accepted == 0) {
+		text_add(sentence,
+			"; more clients came at once than the queue holds: raise the listener's "
+			"backlog above %" PRIu64 ", or add workers or machines",
+			evidence->asked);
+		return;
+	}
 	text_add(sentence,
 		"; %u workers accepted %" PRIu64
 		" meanwhile and did not keep up: raise the listener's backlog above %" PRIu64

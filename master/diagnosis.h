@@ -20,7 +20,7 @@ struct overflow_evidence {
 	uint64_t asked;
 	uint64_t somaxconn; /* 0: not known */
 	uint64_t dropped_segments;
-	uint64_t busiest_second; /* most segments dropped within one second */
+	uint64_t busiest_second; /* most segments within a part of a second: as many clients */
 	uint64_t accepted;       /* meanwhile, by all workers */
 
 	unsigned serving; /* workers */

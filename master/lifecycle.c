@@ -312,6 +312,7 @@ lifecycle_start(struct lifecycle *lifecycle, struct master *master)
 	lifecycle->exit_status = EXIT_SUCCESS;
 	master->lifecycle = lifecycle;
 	master->queue_watch = &lifecycle->queue_watch;
+	queue_watch_start(master, clock_monotonic_ms());
 	loop_timer_init(&lifecycle->watch, lifecycle_on_watch);
 	loop_timer_init(&lifecycle->second, lifecycle_on_second);
 	loop_timer_init(&lifecycle->watchdog, lifecycle_on_watchdog);

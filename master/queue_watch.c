@@ -16,7 +16,8 @@
 #define FIRST_WORD_MS 500   /* enough evidence, and still within the second */
 #define QUIET_MS      1000  /* no overflow for so long ends it */
 #define SAY_AGAIN_MS  10000 /* a listener that overflows again and again */
-#define STUCK_MS      1000
+#define STUCK_MS      400   /* a worker turns ten times a second, idle or not */
+#define SPAN_MAX_MS   900   /* within it no client sends its SYN twice */
 #define SLOW_TURN_US  100000
 #define SENTENCE_MAX  900
 
@@ -90,7 +91,7 @@ episode_say(struct master *master, int listener, int64_t now_ms, bool is_over)
 		.asked = stat_get(&head->queue[STAT_QUEUE_asked]),
 		.dropped_segments = stat_get(&head->queue[STAT_QUEUE_dropped_segments]) -
 				    episode->dropped_before,
-		.busiest_second = episode->busiest_second,
+		.busiest_second = episode->busiest_span,
 		.accepted = accepted_by_all(master, listener) - episode->accepted_before,
 		.max_connections = (uint64_t)master->config->max_connections,
 		.stuck_worker = -1,
@@ -129,23 +130,27 @@ episode_begin(struct master *master, int listener, int64_t now_ms, uint64_t drop
 		.began_ms = now_ms - 100, /* somewhere since the last look */
 		.last_bad_ms = now_ms,
 		.dropped_before = dropped_before,
-		.second_began_ms = now_ms - 100,
-		.dropped_at_second = dropped_before,
+		.span_began_ms = master->queue_watch->looked_ms,
+		.dropped_at_span = dropped_before,
 		.accepted_before = accepted_by_all(master, listener),
 	};
 }
 
+/* What was dropped within a span in which nobody sends twice are as many clients. A look that comes
+ * so late that it is no such span by itself says nothing. */
 static void
-episode_count(struct queue_episode *episode, uint64_t dropped, int64_t now_ms)
+episode_count(struct queue_episode *episode, uint64_t dropped_before, uint64_t dropped,
+	int64_t last_look_ms, int64_t now_ms)
 {
-	uint64_t in_second = dropped - episode->dropped_at_second;
+	uint64_t in_span;
 
-	if (now_ms - episode->second_began_ms >= 1000) {
-		episode->second_began_ms = now_ms;
-		episode->dropped_at_second = dropped;
+	if (now_ms - episode->span_began_ms > SPAN_MAX_MS) {
+		episode->span_began_ms = last_look_ms;
+		episode->dropped_at_span = dropped_before;
 	}
-	if (in_second > episode->busiest_second) {
-		episode->busiest_second = in_second;
+	in_span = dropped - episode->dropped_at_span;
+	if (now_ms - episode->span_began_ms <= SPAN_MAX_MS && in_span > episode->busiest_span) {
+		episode->busiest_span = in_span;
 	}
 }
 
@@ -176,7 +181,8 @@ look_at_listener(struct master *master, int listener, bool kernel_saw_overflow, 
 	uint64_t depth = stat_get(&head->queue[STAT_QUEUE_depth]);
 	uint64_t limit = stat_get(&head->queue[STAT_QUEUE_limit]);
 	uint64_t dropped = stat_get(&head->queue[STAT_QUEUE_dropped_segments]);
-	bool has_dropped = dropped != watch->dropped_seen[listener];
+	uint64_t dropped_before = watch->dropped_seen[listener];
+	bool has_dropped = dropped != dropped_before;
 	uint32_t *peak = &watch->peaks[listener][watch->second];
 
 	if (depth > *peak) {
@@ -184,13 +190,13 @@ look_at_listener(struct master *master, int listener, bool kernel_saw_overflow, 
 	}
 	if (has_dropped && (kernel_saw_overflow || (limit > 0 && depth > limit))) {
 		if (!episode->is_on) {
-			episode_begin(master, listener, now_ms, watch->dropped_seen[listener]);
+			episode_begin(master, listener, now_ms, dropped_before);
 		}
 		episode->last_bad_ms = now_ms;
 	}
 	watch->dropped_seen[listener] = dropped;
 	if (episode->is_on) {
-		episode_count(episode, dropped, now_ms);
+		episode_count(episode, dropped_before, dropped, watch->looked_ms, now_ms);
 		episode_tend(master, listener, now_ms);
 	}
 }
@@ -233,6 +239,15 @@ kernel_overflowed(struct master *master)
 }
 
 void
+queue_watch_start(struct master *master, int64_t now_ms)
+{
+	read_kernel(master);
+	master->queue_watch->looked_ms = now_ms;
+	master->queue_watch->overflows_seen =
+		stat_get(&master->board.master->kernel[STAT_KERNEL_ListenOverflows]);
+}
+
+void
 queue_watch_look(struct master *master, int64_t now_ms)
 {
 	bool kernel_saw_overflow = kernel_overflowed(master);
@@ -240,6 +255,7 @@ queue_watch_look(struct master *master, int64_t now_ms)
 	for (int i = 0; i < BOARD_LISTENERS && is_used(master, i); i++) {
 		look_at_listener(master, i, kernel_saw_overflow, now_ms);
 	}
+	master->queue_watch->looked_ms = now_ms;
 }
 
 static uint32_t

@@ -17,9 +17,9 @@ struct queue_episode {
 	int64_t last_bad_ms;
 	uint64_t dropped_before;
 	uint64_t accepted_before;
-	int64_t second_began_ms; /* the second that is being counted */
-	uint64_t dropped_at_second;
-	uint64_t busiest_second;
+	int64_t span_began_ms; /* the part of a second that is being counted */
+	uint64_t dropped_at_span;
+	uint64_t busiest_span;
 };
 
 #define QUEUE_WATCH_SECONDS 60
@@ -32,7 +32,11 @@ struct queue_watch {
 	/* Highest depth of each of the last 60 seconds. */
 	uint32_t peaks[BOARD_LISTENERS][QUEUE_WATCH_SECONDS];
 	unsigned second;
+	int64_t looked_ms; /* the last look */
 };
+
+/** Before anybody listens: the kernel's counters as they are at the start. */
+void queue_watch_start(struct master *master, int64_t now_ms);
 
 /** Ten times a second, after listeners_watch. */
 void queue_watch_look(struct master *master, int64_t now_ms);

@@ -63,6 +63,16 @@ START_TEST(workers_that_do_their_best_mean_a_longer_backlog)
 }
 END_TEST
 
+START_TEST(a_burst_that_was_over_at_once_blames_no_worker)
+{
+	struct overflow_evidence evidence = plain();
+
+	evidence.accepted = 0;
+	ASSERT_SAYS(&evidence, "more clients came at once than the queue holds: raise the "
+			       "listener's backlog above 128");
+}
+END_TEST
+
 START_TEST(a_stuck_worker_shadows_every_other_cause)
 {
 	struct overflow_evidence evidence = plain();
@@ -141,6 +151,7 @@ END_TEST
 
 UNIT_TESTS("diagnosis", tcase_add_test(tests, a_cut_limit_is_named_with_its_command);
 	   tcase_add_test(tests, workers_that_do_their_best_mean_a_longer_backlog);
+	   tcase_add_test(tests, a_burst_that_was_over_at_once_blames_no_worker);
 	   tcase_add_test(tests, a_stuck_worker_shadows_every_other_cause); tcase_add_loop_test(
 		   tests, workers_that_do_not_accept_are_the_cause, 0, (int)ARRAY_LEN(standstills));
 	   tcase_add_test(tests, a_slow_turn_is_named_before_a_longer_backlog);
