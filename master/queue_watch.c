@@ -13,8 +13,8 @@
 #include "master/kernel_counters.h"
 #include "master/master.h"
 
-#define FIRST_WORD_MS 500   /* enough evidence, and still within the second */
-#define QUIET_MS      1000  /* no overflow for so long ends it */
+#define FIRST_WORD_MS 500 /* enough evidence, and still within the second */
+#define QUIET_MS      1500 /* ends it; who was dropped comes again after 1 s, which is the same one */
 #define SAY_AGAIN_MS  10000 /* a listener that overflows again and again */
 #define STUCK_MS      400   /* a worker turns ten times a second, idle or not */
 #define SPAN_MAX_MS   900   /* within it no client sends its SYN twice */
