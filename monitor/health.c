@@ -85,7 +85,12 @@ judge_overflow(const struct reading_listener *before, const struct reading_liste
 		now->queue[STAT_QUEUE_dropped_segments]);
 	uint64_t depth = now->queue[STAT_QUEUE_depth], limit = now->queue[STAT_QUEUE_limit];
 
-	if (limit > 0 && depth > limit) {
+	if (now->queue[STAT_QUEUE_drained] != 0) {
+		health_add(health, HEALTH_WARNING,
+			"listener %s is drained: new clients are kept out until acceptctl resume "
+			"%s",
+			now->name, now->name);
+	} else if (limit > 0 && depth > limit) {
 		health_add(health, HEALTH_BAD,
 			"listener %s: the accept queue is full (%" PRIu64 " of %" PRIu64
 			"): new clients are delayed by a second or more; see acceptctl workers for "

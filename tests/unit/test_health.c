@@ -86,6 +86,12 @@ backlog_is_cut(void)
 	now.listeners[0].queue[STAT_QUEUE_asked] = 65535;
 }
 static void
+listener_is_drained(void)
+{
+	now.listeners[0].queue[STAT_QUEUE_drained] = 1;
+	now.listeners[0].queue[STAT_QUEUE_dropped_segments] = 7; /* who is kept out */
+}
+static void
 descriptors_are_gone(void)
 {
 	now.workers[0].pause = BOARD_PAUSE_DESCRIPTORS;
@@ -128,6 +134,7 @@ static const struct {
 	{segments_were_dropped, HEALTH_WARNING, "dropped 7 segments in the last minute"},
 	{segments_were_dropped_long_ago, HEALTH_GOOD, NULL},
 	{backlog_is_cut, HEALTH_WARNING, "sysctl -w net.core.somaxconn=65535"},
+	{listener_is_drained, HEALTH_WARNING, "listener front is drained"},
 	{descriptors_are_gone, HEALTH_BAD, "1 workers do not accept because their descriptors"},
 	{limit_is_reached, HEALTH_WARNING, "2 workers do not accept because max_connections"},
 	{balance_pauses, HEALTH_GOOD, NULL},
