@@ -47,7 +47,7 @@ struct client {
 	ev_io watcher;
 	struct loop_timer patience;
 	enum client_state state;
-	int64_t since_ms; /* in this state */
+	int64_t since_ms; /* in this state; while writing, since it took something */
 
 	struct http_request request;
 	char input[INPUT_MAX];
@@ -379,6 +379,7 @@ client_flush(struct client *client)
 			return -errno;
 		}
 		client->sent += (size_t)taken;
+		client->since_ms = clock_monotonic_ms();
 	}
 	return 0;
 }
@@ -504,7 +505,8 @@ client_on_impatience(struct ev_loop *loop, struct loop_timer *timer)
 
 /* --- birth --- */
 
-/* The place of whoever has kept a head waiting for longest. @return -1: nobody has for long */
+/* The place of whoever has kept us waiting for longest, for the end of a head or to take something.
+ * @return -1: nobody has for long */
 static int
 web_find_evictable(const struct web *web)
 {
@@ -512,8 +514,7 @@ web_find_evictable(const struct web *web)
 	int found = -1;
 
 	for (int i = 0; i < WEB_CONNECTIONS_MAX; i++) {
-		if (web->clients[i]->state != CLIENT_WRITING &&
-			web->clients[i]->since_ms <= since_ms) {
+		if (web->clients[i]->since_ms <= since_ms) {
 			found = i;
 			since_ms = web->clients[i]->since_ms;
 		}

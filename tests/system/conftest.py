@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from harness import processes, waiting
+from harness import processes, waiting, web
 from harness.acceptd import Acceptd
 from harness.namespace import NetworkNamespace
 
@@ -72,6 +72,20 @@ def make_server(request, namespace, directory):
 @pytest.fixture
 def server(make_server):
     return make_server()
+
+
+@pytest.fixture
+def make_stage(request, namespace):
+    """make_stage() gives the web address over a board of made-up numbers."""
+    stages = []
+
+    def make(**arguments):
+        stages.append(web.Stage(**arguments))
+        request.node.stash.setdefault(SERVERS, []).append(stages[-1])
+        return stages[-1]
+    yield make
+    for stage in stages:
+        stage.destroy()
 
 
 def stragglers(namespace):
