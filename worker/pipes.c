@@ -7,6 +7,8 @@
 
 #include "worker/service.h"
 
+#define PIPES_LEAST_BYTES 65536
+
 static void
 pipes_close(struct service *service, struct pipe_pair *pipe)
 {
@@ -30,8 +32,15 @@ pipes_make(struct service *service)
 		free(made);
 		return NULL;
 	}
-	/* Past the user's share of pipe memory (pipe(7)) it stays as small as it is: no error. */
-	(void)fcntl(ends[1], F_SETPIPE_SZ, PIPES_BYTES);
+	/* Past the user's share of pipe memory (pipe(7)) it stays as small as it is, and is no use
+	 * when even a new one is. */
+	if (fcntl(ends[1], F_SETPIPE_SZ, PIPES_BYTES) < 0 &&
+		fcntl(ends[1], F_GETPIPE_SZ) < PIPES_LEAST_BYTES) {
+		(void)close(ends[0]);
+		(void)close(ends[1]);
+		free(made);
+		return NULL;
+	}
 	*made = (struct pipe_pair){.read_end = ends[0], .write_end = ends[1]};
 	service->descriptors_used += 2;
 	return made;

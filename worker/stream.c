@@ -1,6 +1,6 @@
-/* A stream is bulk after several reads in a row that filled the scratch buffer, and is no longer
- * when a splice brings little. Both ends of the change happen only while nothing is kept, so bytes
- * never overtake each other. */
+/* A stream is bulk after several big reads in a row, and no longer after as many small ones. Copies
+ * and splices take turns only while nothing is kept, so bytes never overtake each other; and a
+ * pipe that is empty is in the pool, so an idle stream has none. */
 #include "worker/stream.h"
 
 #include <errno.h>
@@ -13,8 +13,9 @@
 #include "worker/pipes.h"
 #include "worker/service.h"
 
-#define BULK_AFTER_READS 4
-#define BULK_LEAST_BYTES 16384 /* a splice that brings less is not worth two system calls */
+#define BULK_SCORE       4     /* big reads until it is bulk */
+#define BULK_SCORE_FULL  7     /* then; as many small ones until it is no longer as it is above */
+#define BULK_LEAST_BYTES 16384 /* of a big read: moving less costs more through a pipe */
 
 size_t
 stream_kept(const struct stream *stream)
@@ -25,8 +26,8 @@ stream_kept(const struct stream *stream)
 bool
 stream_is_full(const struct stream *stream, size_t ceiling, bool is_reading)
 {
-	if (stream->pipe != NULL) {
-		return stream->in_pipe > 0;
+	if (stream->in_pipe > 0) {
+		return true;
 	}
 	return *stream->unsent != NULL &&
 	       output_pending(*stream->unsent) > (is_reading ? ceiling - 1 : ceiling / 2);
@@ -69,6 +70,14 @@ send_or_keep(struct stream *stream, struct service *service, int target, size_t 
 	return error == 0 ? step : failed(STREAM_NO_MEMORY, -error);
 }
 
+/* Full at once when it becomes bulk; without a pipe it stays there. */
+static uint8_t
+score_after_big_read(const struct stream *stream)
+{
+	return (uint8_t)(stream->bulk_score + 1 < BULK_SCORE ? stream->bulk_score + 1
+							     : BULK_SCORE_FULL);
+}
+
 static struct stream_step
 move_by_copy(struct stream *stream, struct service *service, int source, int target, size_t ceiling)
 {
@@ -89,27 +98,23 @@ move_by_copy(struct stream *stream, struct service *service, int source, int tar
 		stream->has_ended = true;
 		return failed(STREAM_ENDED, 0);
 	}
-	stream->full_reads =
-		(size_t)len == SERVICE_SCRATCH_BYTES
-			? (uint8_t)(stream->full_reads + (stream->full_reads < BULK_AFTER_READS))
-			: 0;
+	stream->bulk_score = len >= BULK_LEAST_BYTES ? score_after_big_read(stream) : 0;
 	return send_or_keep(stream, service, target, (size_t)len, ceiling);
 }
 
 /* --- through a pipe --- */
 
 static void
-leave_bulk(struct stream *stream, struct service *service)
+give_back_pipe(struct stream *stream, struct service *service)
 {
 	if (stream->pipe != NULL) {
 		pipes_give_back(service, &stream->pipe, stream->in_pipe == 0);
 	}
 	stream->in_pipe = 0;
-	stream->full_reads = 0;
 }
 
 static struct stream_step
-drain_pipe(struct stream *stream, int target)
+drain_pipe(struct stream *stream, struct service *service, int target)
 {
 	struct stream_step step = {.progress = STREAM_MOVED};
 	ssize_t taken;
@@ -126,6 +131,9 @@ drain_pipe(struct stream *stream, int target)
 		stream->in_pipe -= (size_t)taken;
 		step.sent_bytes += (size_t)taken;
 	}
+	if (stream->in_pipe == 0) {
+		give_back_pipe(stream, service);
+	}
 	return step;
 }
 
@@ -133,39 +141,39 @@ static struct stream_step
 move_by_splice(struct stream *stream, struct service *service, int source, int target)
 {
 	struct stream_step step;
-	ssize_t len;
-
-	if (stream->in_pipe > 0) {
-		return failed(STREAM_DRY, 0);
-	}
-	len = splice(source, NULL, stream->pipe->write_end, NULL, PIPES_BYTES,
+	ssize_t len = splice(source, NULL, stream->pipe->write_end, NULL, PIPES_BYTES,
 		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-	if (len < 0) {
-		if (is_temporary(errno)) {
-			leave_bulk(stream, service);
-			return failed(STREAM_DRY, 0);
+	int error = errno;
+
+	if (len <= 0) {
+		give_back_pipe(stream, service);
+		stream->has_ended = len == 0;
+		if (len < 0 && !is_temporary(error)) {
+			return failed(STREAM_SOURCE_FAILED, error);
 		}
-		return failed(STREAM_SOURCE_FAILED, errno);
+		return failed(len == 0 ? STREAM_ENDED : STREAM_DRY, 0);
 	}
-	if (len == 0) {
-		leave_bulk(stream, service);
-		stream->has_ended = true;
-		return failed(STREAM_ENDED, 0);
-	}
+	stream->bulk_score =
+		len >= BULK_LEAST_BYTES ? BULK_SCORE_FULL : (uint8_t)(stream->bulk_score - 1);
 	stream->in_pipe = (size_t)len;
-	step = drain_pipe(stream, target);
+	step = drain_pipe(stream, service, target);
 	step.read_bytes = (size_t)len;
-	if (len < BULK_LEAST_BYTES && stream->in_pipe == 0) {
-		leave_bulk(stream, service);
-	}
 	return step;
+}
+
+static bool
+is_bulk(const struct stream *stream)
+{
+	return stream->bulk_score >= BULK_SCORE;
 }
 
 struct stream_step
 stream_move(struct stream *stream, struct service *service, int source, int target, size_t ceiling)
 {
-	if (stream->full_reads >= BULK_AFTER_READS && stream->pipe == NULL && target >= 0 &&
-		*stream->unsent == NULL) {
+	if (stream->in_pipe > 0) {
+		return failed(STREAM_DRY, 0);
+	}
+	if (is_bulk(stream) && target >= 0 && *stream->unsent == NULL) {
 		stream->pipe = pipes_take(service);
 	}
 	return stream->pipe != NULL ? move_by_splice(stream, service, source, target)
@@ -179,7 +187,7 @@ stream_flush(struct stream *stream, struct service *service, int target)
 	ssize_t taken;
 
 	if (stream->pipe != NULL) {
-		return drain_pipe(stream, target);
+		return drain_pipe(stream, service, target);
 	}
 	if (*stream->unsent == NULL) {
 		return step;
@@ -213,5 +221,5 @@ stream_prepend(struct stream *stream, struct service *service, const void *bytes
 void
 stream_close(struct stream *stream, struct service *service)
 {
-	leave_bulk(stream, service);
+	give_back_pipe(stream, service);
 }

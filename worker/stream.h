@@ -16,9 +16,9 @@ struct service;
 struct stream {
 	struct output *
 		*unsent; /* read, not taken by the other side yet; where the owner keeps it */
-	struct pipe_pair *pipe; /* while it is bulk */
+	struct pipe_pair *pipe; /* only while something is in it */
 	size_t in_pipe;         /* bytes */
-	uint8_t full_reads;     /* in a row */
+	uint8_t bulk_score;     /* big reads in a row; falls with small ones */
 	bool has_ended;         /* the source sent its last byte */
 };
 
