@@ -107,6 +107,7 @@ enum channel_command {
 	COMMAND_RESUME, /* the same */
 	COMMAND_LIST,   /* every worker's connections come as ROWS */
 	COMMAND_KILL,   /* argument: "SLOT-SERIAL" of a connection */
+	COMMAND_SERVER, /* argument: "UPSTREAM/SERVER drain", "SERVER weight 3"… */
 	COMMAND_COUNT
 };
 struct channel_request {

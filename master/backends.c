@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/board.h"
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/text.h"
 #include "master/master.h"
 
 #define SYN_PERIOD_S 10 /* dropped SYNs are told at most so often for one server */
@@ -184,4 +186,87 @@ backends_watch(struct master *master)
 		tell_state(master, i, &watches[i]);
 		tell_syns(master, i, &watches[i]);
 	}
+}
+
+/* --- orders --- */
+
+/* @return the row; -ENOENT, or -EEXIST when several servers have this name */
+static int
+find_by_name(const struct board *board, const char *wanted)
+{
+	int found = -ENOENT;
+
+	for (int i = 0; i < BOARD_SERVERS; i++) {
+		const struct board_server_head *head = &board->writable->servers[i];
+		char name[2 * BOARD_SERVER_MAX];
+
+		if (atomic_load(&board->writable->servers[i].is_configured) == 0) {
+			continue;
+		}
+		if (strcmp(name_of(board, i, name), wanted) == 0) {
+			return i;
+		}
+		if (strcmp(head->name, wanted) == 0) {
+			found = found == -ENOENT ? i : -EEXIST;
+		}
+	}
+	return found;
+}
+
+static int
+obey_number(board_cell *cell, const char *word, int64_t most)
+{
+	int64_t number = 0;
+
+	if (strcmp(word, "none") != 0 &&
+		(text_parse_number(word, &number) != 0 || number < 0 || number > most)) {
+		return -EINVAL;
+	}
+	stat_set(cell, (uint64_t)number + 1);
+	return 0;
+}
+
+/* @return 0; -EINVAL for anything else than the four orders */
+static int
+obey(struct board_server_head *head, const char *verb, const char *number)
+{
+	if (strcmp(verb, "weight") == 0) {
+		return obey_number(&head->weight, number, 256);
+	}
+	if (strcmp(verb, "max") == 0) {
+		return obey_number(&head->max_connections, number, 100000000);
+	}
+	if (number[0] != '\0' || (strcmp(verb, "drain") != 0 && strcmp(verb, "ready") != 0)) {
+		return -EINVAL;
+	}
+	atomic_store(&head->is_drained, strcmp(verb, "drain") == 0 ? 1 : 0);
+	return 0;
+}
+
+int
+backends_order(struct board *board, const char *order, char *text, size_t size)
+{
+	char name[128] = "", verb[16] = "", number[16] = "", full[2 * BOARD_SERVER_MAX];
+	int row;
+
+	(void)sscanf(order, "%127s %15s %15s", name, verb, number);
+	row = find_by_name(board, name);
+	if (row < 0) {
+		(void)snprintf(text, size,
+			row == -EEXIST
+				? "several upstreams have a server '%s'; write UPSTREAM/SERVER"
+				: "there is no server '%s'; acceptctl upstreams shows them",
+			name);
+		return row == -EEXIST ? -EINVAL : row;
+	}
+	if (obey(&board->writable->servers[row], verb, number) != 0) {
+		(void)snprintf(text, size,
+			"'%s %s' is no order; allowed: drain, ready, weight 0..256, max "
+			"0..100000000 or none",
+			verb, number);
+		return -EINVAL;
+	}
+	(void)snprintf(text, size, "back end %s: %s%s%s", name_of(board, row, full), verb,
+		number[0] != '\0' ? " " : "", number);
+	return 0;
 }

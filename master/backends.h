@@ -2,6 +2,8 @@
  * which workers see and may not write. */
 #pragma once
 
+#include <stddef.h>
+
 #include "common/defs.h"
 
 struct board;
@@ -15,5 +17,9 @@ int backends_register(
 	struct board *board, const struct config *config, struct fault *why) MUST_CHECK;
 /** This configuration is in force: what it says of the servers, for who shows it. */
 void backends_use(struct board *board, const struct config *config);
+/** Obey "NAME drain", "NAME ready", "NAME weight N", "NAME max N" ("none": no limit).
+ *  @param text  what was done, or why not
+ *  @return 0; -EINVAL; -ENOENT */
+int backends_order(struct board *board, const char *order, char *text, size_t size) MUST_CHECK;
 /** Once a second: tell which servers went down or came up, and which dropped our SYNs. */
 void backends_watch(struct master *master);

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/net.h"
 #include "common/text.h"
+#include "master/backends.h"
 #include "master/fleet.h"
 #include "master/lifecycle.h"
 #include "master/listeners.h"
@@ -433,6 +434,21 @@ requests_on_killed(struct master *master, int slot, const struct channel_kill *k
 	return 0;
 }
 
+/* --- servers of upstreams --- */
+
+static void
+requests_order(struct requests *requests, const struct channel_request *request)
+{
+	struct master *master = requests->master;
+	char text[ANSWER_MAX];
+	int status = backends_order(&master->board, request->argument, text, sizeof(text));
+
+	if (status == 0) {
+		master_event(master, LOG_LEVEL_NOTICE, "%s, asked by %s", text, request->who);
+	}
+	requests_answer(master, request->id, status, text);
+}
+
 /* --- all --- */
 
 void
@@ -462,6 +478,9 @@ requests_take(struct master *master, const struct channel_request *request)
 		break;
 	case COMMAND_KILL:
 		requests_kill(requests, request);
+		break;
+	case COMMAND_SERVER:
+		requests_order(requests, request);
 		break;
 	case COMMAND_COUNT:
 		break;

@@ -70,6 +70,12 @@ run_listeners(struct admin_call *call)
 }
 
 static void
+run_upstreams(struct admin_call *call)
+{
+	check_rendered(call, render_upstreams(&call->render, call->out));
+}
+
+static void
 run_workers(struct admin_call *call)
 {
 	check_rendered(call, render_workers(&call->render, call->out));
@@ -345,6 +351,19 @@ run_resume(struct admin_call *call)
 }
 
 static void
+run_server(struct admin_call *call)
+{
+	char order[128]; /* no name is as long; the master knows the servers and judges the words */
+	struct text text;
+
+	text_init(&text, order, sizeof(order));
+	for (int i = 1; i < call->word_count; i++) {
+		text_add(&text, "%s%s", i > 1 ? " " : "", call->words[i]);
+	}
+	ask_master(call, COMMAND_SERVER, order);
+}
+
+static void
 run_kill(struct admin_call *call)
 {
 	uint32_t serial;
@@ -480,6 +499,9 @@ const struct admin_command admin_commands[] = {
 	 "Is it well, and if not, what to do; exit status 1 when it is ill."},
 	{"listeners", "", 0, RIGHT_READ, run_listeners,
 	 "Each listener: accept queue, dropped segments, connections, bytes."},
+	{"upstreams", "", 0, RIGHT_READ, run_upstreams, "The back ends: state, places, who waits."},
+	{"server", "NAME drain|ready|weight N|max N", 3, RIGHT_OPERATE, run_server,
+	 "Give a server (NAME or UPSTREAM/NAME) no new sessions, some again, another weight or limit."},
 	{"workers", "", 0, RIGHT_READ, run_workers,
 	 "Each worker: connections, accepts, turns of its loop, why it pauses."},
 	{"queue", "", 0, RIGHT_READ, run_queue,

@@ -155,6 +155,72 @@ print_queues(const struct reading *reading, FILE *stream)
 }
 
 static void
+print_server(const char *name, const struct reading_server *server, uint64_t value, FILE *stream)
+{
+	fprintf(stream, "%s{upstream=\"", name);
+	print_label(server->upstream, stream);
+	fputs("\",server=\"", stream);
+	print_label(server->name, stream);
+	fprintf(stream, "\"} %" PRIu64 "\n", value);
+}
+
+static void
+print_server_gauge(const struct reading *reading, const char *name, const char *help, size_t offset,
+	FILE *stream)
+{
+	fprintf(stream, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
+	for (size_t i = 0; i < reading->server_count; i++) {
+		const struct reading_server *server = &reading->servers[i];
+
+		print_server(
+			name, server, *(const uint64_t *)((const char *)server + offset), stream);
+	}
+}
+
+static void
+print_servers_up(const struct reading *reading, FILE *stream)
+{
+	fputs("# HELP acceptd_server_up 1 while the server of the upstream is up.\n"
+	      "# TYPE acceptd_server_up gauge\n",
+		stream);
+	for (size_t i = 0; i < reading->server_count; i++) {
+		const struct reading_server *server = &reading->servers[i];
+
+		print_server("acceptd_server_up", server, server->is_up ? 1 : 0, stream);
+	}
+}
+
+static void
+print_servers(const struct reading *reading, FILE *stream)
+{
+	char name[NAME_MAX_LEN];
+
+	if (reading->server_count == 0) {
+		return;
+	}
+	print_servers_up(reading, stream);
+	print_server_gauge(reading, "acceptd_server_open",
+		"Places taken at the server: sessions that connect or are connected.",
+		offsetof(struct reading_server, held), stream);
+	print_server_gauge(reading, "acceptd_server_unproven",
+		"Of these, without a byte from the server yet: perhaps in its accept queue.",
+		offsetof(struct reading_server, unproven), stream);
+	print_server_gauge(reading, "acceptd_server_waiting",
+		"Clients that wait for a place at any server of the upstream.",
+		offsetof(struct reading_server, waiting), stream);
+	for (size_t i = 0; i < STAT_SERVER_COUNT; i++) {
+		const struct stat_row *row = stat_row_of(STAT_SCOPE_SERVER, i);
+
+		metric_name(row, "server_", name, sizeof(name));
+		print_head(name, row, stream);
+		for (size_t n = 0; n < reading->server_count; n++) {
+			print_server(
+				name, &reading->servers[n], reading->servers[n].stats[i], stream);
+		}
+	}
+}
+
+static void
 print_listeners(const struct reading *reading, FILE *stream)
 {
 	char name[NAME_MAX_LEN];
@@ -286,6 +352,7 @@ print_distributions(const struct reading *reading, const struct board *board, FI
 void
 prometheus_print(const struct reading *reading, const struct board *board, FILE *stream)
 {
+	print_servers(reading, stream);
 	print_single(STAT_SCOPE_MASTER, "", reading->master, STAT_MASTER_COUNT, stream);
 	print_queues(reading, stream);
 	print_listeners(reading, stream);

@@ -39,6 +39,68 @@ read_listener(const struct board *board, int index, struct reading *reading)
 	reading->closed += listener->closed;
 }
 
+static bool
+is_set(const _Atomic uint32_t *flag)
+{
+	return atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)flag, memory_order_acquire) != 0;
+}
+
+/* What was ordered, or else what is configured. */
+static uint64_t
+in_force(const board_cell *order, const board_cell *configured)
+{
+	uint64_t ordered = stat_get(order);
+
+	return ordered > 0 ? ordered - 1 : stat_get(configured);
+}
+
+static void
+sum_server(const struct board *board, int index, struct reading_server *server)
+{
+	int slots = board_slots_used(board);
+
+	server->held = server->unproven = server->waiting = 0;
+	memset(server->stats, 0, sizeof(server->stats));
+	for (int slot = 0; slot < slots; slot++) {
+		const struct board_slot *from = &board->slots[slot];
+		const struct board_server_cells *cells = &from->servers[index];
+
+		server->held += stat_get(&cells->held);
+		server->unproven += stat_get(&cells->unproven);
+		server->waiting +=
+			stat_get(&from->upstreams[board->master->servers[index].upstream].waiting);
+		for (size_t i = 0; i < STAT_SERVER_COUNT; i++) {
+			server->stats[i] += stat_get(&cells->stats[i]);
+		}
+	}
+}
+
+static void
+read_server(const struct board *board, int index, struct reading *reading)
+{
+	const struct board_server_head *head = &board->master->servers[index];
+	uint64_t verdict;
+	struct reading_server *server;
+
+	if (!is_set(&head->is_used)) {
+		return;
+	}
+	server = &reading->servers[reading->server_count++];
+	verdict = board_server_verdict(board, index);
+	(void)snprintf(server->upstream, sizeof(server->upstream), "%s",
+		board->master->upstreams[head->upstream].name);
+	(void)snprintf(server->name, sizeof(server->name), "%s", head->name);
+	(void)snprintf(server->address, sizeof(server->address), "%s", head->address);
+	server->is_configured = is_set(&head->is_configured);
+	server->is_drained = is_set(&head->is_drained);
+	server->is_up = verdict == 0 || BOARD_VERDICT_IS_UP(verdict);
+	server->since_ms = verdict == 0 ? -1 : reading->taken_ms - BOARD_VERDICT_SINCE(verdict);
+	server->weight = in_force(&head->weight, &head->configured_weight);
+	server->max_connections = in_force(&head->max_connections, &head->configured_max);
+	server->backlog = stat_get(&head->configured_backlog);
+	sum_server(board, index, server);
+}
+
 static void
 read_worker(const struct board *board, int slot, struct reading *reading)
 {
@@ -73,7 +135,7 @@ reading_take(const struct board *board, struct reading *reading)
 	uint32_t slots = atomic_load_explicit(&board->master->slots_used, memory_order_acquire);
 
 	/* Only what is in use is written: most of the struct costs no memory. */
-	reading->listener_count = reading->worker_count = 0;
+	reading->listener_count = reading->worker_count = reading->server_count = 0;
 	reading->accepted = reading->open = reading->closed = 0;
 	reading->taken_ms = clock_monotonic_ms();
 	reading->wall_seconds = clock_wall().tv_sec;
@@ -85,6 +147,9 @@ reading_take(const struct board *board, struct reading *reading)
 		atomic_load_explicit(&board->master->last_event, memory_order_acquire);
 	for (int i = 0; i < BOARD_LISTENERS; i++) {
 		read_listener(board, i, reading);
+	}
+	for (int i = 0; i < BOARD_SERVERS; i++) {
+		read_server(board, i, reading);
 	}
 	for (uint32_t slot = 0; slot < slots && slot < BOARD_SLOTS; slot++) {
 		read_worker(board, (int)slot, reading);
@@ -109,6 +174,19 @@ reading_find_listener(const struct reading *reading, const char *name)
 	for (size_t i = 0; i < reading->listener_count; i++) {
 		if (strcmp(reading->listeners[i].name, name) == 0) {
 			return &reading->listeners[i];
+		}
+	}
+	return NULL;
+}
+
+const struct reading_server *
+reading_find_server(const struct reading *reading, const char *upstream, const char *name)
+{
+	for (size_t i = 0; i < reading->server_count; i++) {
+		const struct reading_server *server = &reading->servers[i];
+
+		if (strcmp(server->upstream, upstream) == 0 && strcmp(server->name, name) == 0) {
+			return server;
 		}
 	}
 	return NULL;

@@ -29,6 +29,23 @@ struct reading_worker {
 	uint64_t stats[STAT_WORKER_COUNT];
 };
 
+/* One server of an upstream. */
+struct reading_server {
+	char upstream[BOARD_NAME_MAX];
+	char name[BOARD_SERVER_MAX];
+	char address[ADDRESS_TEXT_MAX];
+	bool is_configured;
+	bool is_up;
+	bool is_drained;
+	int64_t since_ms;         /* for how long it has been up or down; -1: from the beginning */
+	uint64_t weight;          /* in force */
+	uint64_t max_connections; /* in force; 0: none */
+	uint64_t backlog;         /* 0: none */
+	uint64_t held, unproven;  /* now, in all workers */
+	uint64_t waiting;         /* clients that wait for a place at its upstream */
+	uint64_t stats[STAT_SERVER_COUNT];
+};
+
 struct reading {
 	int64_t taken_ms;     /* monotonic */
 	int64_t wall_seconds; /* since 1970 */
@@ -40,6 +57,8 @@ struct reading {
 	size_t listener_count;
 	struct reading_worker workers[BOARD_SLOTS]; /* slots ever used, empty ones too */
 	size_t worker_count;
+	struct reading_server servers[BOARD_SERVERS]; /* in use only */
+	size_t server_count;
 	uint64_t accepted, open, closed; /* of all listeners */
 	uint64_t last_event;
 };
@@ -53,6 +72,9 @@ double reading_rate(const struct reading *before, const struct reading *now, uin
 /** The same listener in another reading, or NULL. */
 const struct reading_listener *reading_find_listener(
 	const struct reading *reading, const char *name);
+/** The same server of an upstream in another reading, or NULL. */
+const struct reading_server *reading_find_server(
+	const struct reading *reading, const char *upstream, const char *name);
 /** The same worker slot in another reading, or NULL. */
 const struct reading_worker *reading_find_worker(const struct reading *reading, int slot);
 /** Seconds since the master started. */

@@ -34,6 +34,8 @@ const char *render_queue_name(size_t index, char buffer[RENDER_NAME_MAX]);
 int render_status(
 	const struct render *render, const struct health *health, FILE *stream) MUST_CHECK;
 int render_listeners(const struct render *render, FILE *stream) MUST_CHECK;
+/** The servers of the upstreams. */
+int render_upstreams(const struct render *render, FILE *stream) MUST_CHECK;
 int render_workers(const struct render *render, FILE *stream) MUST_CHECK;
 /** One line a listener with a bar of its accept queue; made to be redrawn each second. */
 int render_queue(const struct render *render, FILE *stream) MUST_CHECK;

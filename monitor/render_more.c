@@ -251,6 +251,22 @@ list_worker(struct listing *listing, size_t at)
 	}
 }
 
+static void
+list_server(struct listing *listing, const struct reading_server *now)
+{
+	static const struct reading_server nothing;
+	const struct reading_server *before =
+		reading_find_server(listing->render->before, now->upstream, now->name);
+	char name[256];
+
+	before = before == NULL ? &nothing : before;
+	for (size_t i = 0; i < STAT_SERVER_COUNT; i++) {
+		(void)snprintf(name, sizeof(name), "server.%s/%s.%s", now->upstream, now->name,
+			stat_row_of(STAT_SCOPE_SERVER, i)->name);
+		list_value(listing, name, before->stats[i], now->stats[i]);
+	}
+}
+
 int
 render_stats(const struct render *render, const char *pattern, FILE *stream)
 {
@@ -270,6 +286,9 @@ render_stats(const struct render *render, const char *pattern, FILE *stream)
 	}
 	for (size_t i = 0; i < now->listener_count; i++) {
 		list_listener(&listing, &now->listeners[i]);
+	}
+	for (size_t i = 0; i < now->server_count; i++) {
+		list_server(&listing, &now->servers[i]);
 	}
 	for (size_t i = 0; i < now->worker_count; i++) {
 		list_worker(&listing, i);

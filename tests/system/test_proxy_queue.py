@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import client
+from harness import admin, client
 from harness.backend import BACK, Backend, echo
 from harness.config import listener
 from harness.waiting import is_sanitized, wait_for
@@ -172,3 +172,41 @@ def test_a_client_waits_no_longer_than_the_queue_timeout(proxy):
             with pytest.raises(ConnectionResetError), client.connect() as second:
                 second.recv(1)
         wait_for("the place", client.echoes)
+
+
+def row(server):
+    rows = admin.asked_json(server, "upstreams")
+    assert len(rows) == 1
+    return rows[0]
+
+
+def test_acceptctl_shows_a_server_and_orders_it_about(proxy):
+    with Backend(echo, BACK):
+        serve(proxy, max_connections=7)
+        with client.connect() as sock:
+            client.ask(sock)
+            shown = row(proxy)
+            assert (shown["upstream"], shown["server"], shown["state"], shown["open"],
+                    shown["max_connections"]) == ("be", "127.0.0.1:7100", "up", 1, 7)
+            assert "drain" in admin.asked(proxy, "server", "be/127.0.0.1:7100", "drain")
+            assert row(proxy)["state"] == "drained"
+            assert client.ask(sock) == b"hello\n"  # who is there goes on
+            with client.connect() as waiting:
+                waiting.sendall(b"word")
+                wait_for("who waits", lambda: row(proxy)["waiting"] == 1)
+                admin.asked(proxy, "server", "127.0.0.1:7100", "ready")
+                assert waiting.recv(100) == b"word"
+        admin.asked(proxy, "server", "127.0.0.1:7100", "max", "3")
+        assert row(proxy)["max_connections"] == 3
+        proxy.reload()
+        assert row(proxy)["max_connections"] == 3
+        proxy.options["upstreams"][0]["servers"][0]["max_connections"] = 8
+        proxy.reload()
+        assert row(proxy)["max_connections"] == 8
+
+
+@pytest.mark.parametrize("words", [("nobody", "drain"), ("127.0.0.1:7100", "weight", "257"),
+                                   ("127.0.0.1:7100", "drain", "1"), ("127.0.0.1:7100", "go")])
+def test_an_order_that_makes_no_sense_is_refused(proxy, words):
+    serve(proxy)
+    assert admin.acceptctl(proxy, "server", *words).returncode != 0
