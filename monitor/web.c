@@ -161,13 +161,14 @@ body_make(struct web *web, const struct web_route *route, const char *query)
 	return body;
 }
 
-/* With a query everybody asks for something else. */
+/* With a query everybody asks for something else; who asks whether we are well acts on the answer.
+ */
 static struct web_body *
 body_get(struct web *web, const struct web_route *route, const char *query)
 {
 	struct web_body **cached = &web->bodies[route - web_routes];
 
-	if (query[0] != '\0') {
+	if (query[0] != '\0' || route->is_of_the_moment) {
 		return body_make(web, route, query);
 	}
 	if (*cached == NULL) {

@@ -3,8 +3,8 @@
  * It reads and never changes anything: GET and HEAD, the routes of web_routes.h and nothing else.
  * It is bounded whatever clients do: 32 connections, a head of 8 KiB within 10 s, an answer taken
  * within 30 s, one copy of each body for all who asked in the same second. When all connections are
- * taken, the one that has kept us waiting for longest, for a second at least, makes room. Nobody here can be asked by a name that
- * is not this machine's (http.h). */
+ * taken, the one that has kept us waiting for longest, for a second at least, makes room. Nobody
+ * here can be asked by a name that is not this machine's (http.h). */
 #pragma once
 
 #include <ev.h>

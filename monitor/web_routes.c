@@ -194,22 +194,22 @@ write_page_data(
 #define FILE_OF(name) NULL, page_##name, page_##name##_end
 
 const struct web_route web_routes[WEB_ROUTES] = {
-	{"/", "text/html; charset=utf-8", FILE_OF(html)},
-	{"/api/events", JSON, write_events, NULL, NULL},
-	{"/api/history", JSON, write_history, NULL, NULL},
-	{"/api/kernel", JSON, write_kernel, NULL, NULL},
-	{"/api/listeners", JSON, write_listeners, NULL, NULL},
-	{"/api/page", JSON, write_page_data, NULL, NULL},
-	{"/api/states", JSON, write_states, NULL, NULL},
-	{"/api/status", JSON, write_status, NULL, NULL},
-	{"/api/waits", JSON, write_waits, NULL, NULL},
-	{"/api/workers", JSON, write_workers, NULL, NULL},
-	{"/healthz", TEXT, write_health, NULL, NULL},
-	{"/icon.svg", "image/svg+xml", FILE_OF(icon)},
-	{"/metrics", PROMETHEUS_TYPE, write_metrics, NULL, NULL},
-	{"/page.css", "text/css; charset=utf-8", FILE_OF(css)},
-	{"/page.js", "text/javascript; charset=utf-8", FILE_OF(js)},
-	{"/readyz", TEXT, write_readiness, NULL, NULL},
+	{"/", "text/html; charset=utf-8", FILE_OF(html), false},
+	{"/api/events", JSON, write_events, NULL, NULL, false},
+	{"/api/history", JSON, write_history, NULL, NULL, false},
+	{"/api/kernel", JSON, write_kernel, NULL, NULL, false},
+	{"/api/listeners", JSON, write_listeners, NULL, NULL, false},
+	{"/api/page", JSON, write_page_data, NULL, NULL, false},
+	{"/api/states", JSON, write_states, NULL, NULL, false},
+	{"/api/status", JSON, write_status, NULL, NULL, false},
+	{"/api/waits", JSON, write_waits, NULL, NULL, false},
+	{"/api/workers", JSON, write_workers, NULL, NULL, false},
+	{"/healthz", TEXT, write_health, NULL, NULL, true},
+	{"/icon.svg", "image/svg+xml", FILE_OF(icon), false},
+	{"/metrics", PROMETHEUS_TYPE, write_metrics, NULL, NULL, false},
+	{"/page.css", "text/css; charset=utf-8", FILE_OF(css), false},
+	{"/page.js", "text/javascript; charset=utf-8", FILE_OF(js), false},
+	{"/readyz", TEXT, write_readiness, NULL, NULL, true},
 };
 
 const struct web_route *

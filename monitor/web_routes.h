@@ -2,6 +2,7 @@
  * for. Pure but for reading the board. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "common/defs.h"
@@ -31,6 +32,7 @@ struct web_route {
 	int (*write)(const struct web_view *view, const char *query, enum http_status *status,
 		FILE *stream);
 	const char *begin, *end; /* or this, a file that is part of the program */
+	bool is_of_the_moment;   /* never an answer of up to a second ago */
 };
 
 #define WEB_ROUTES 16
