@@ -1,0 +1,306 @@
+#include "worker/upstream.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/board.h"
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/fault.h"
+#include "tests/unit/run.h"
+#include "worker/service.h"
+
+#define SESSIONS 8
+
+static struct board board;
+static struct service service;
+static struct upstream *upstream;
+static const union peer client = {.any = {.sa_family = AF_INET}};
+
+/* What a session was told last. */
+static struct session {
+	struct upstream_request request;
+	int granted, refused;
+	enum close_reason reason;
+} sessions[SESSIONS];
+
+static void
+on_granted(struct upstream_request *request)
+{
+	container_of(request, struct session, request)->granted++;
+}
+
+static void
+on_refused(struct upstream_request *request, enum close_reason reason)
+{
+	struct session *session = container_of(request, struct session, request);
+
+	session->refused++;
+	session->reason = reason;
+}
+
+static void
+use(const char *options, const char *servers)
+{
+	static struct findings findings;
+	struct config *config = NULL;
+	char text[1024], name[ADDRESS_TEXT_MAX];
+
+	memset(&findings, 0, sizeof(findings));
+	(void)snprintf(text, sizeof(text),
+		"listeners = ( { name = \"l\"; address = \"127.0.0.1:7000\"; protocol = \"echo\"; "
+		"} );"
+		"upstreams = ( { name = \"u\"; %s servers = ( %s ); } );",
+		options, servers);
+	ck_assert_msg(config_load_text(text, "t.conf", &config, &findings) == 0, "%s",
+		findings.items[0].text);
+	ck_assert_int_eq(board_upstream_index(&board, "u"), 0);
+	for (size_t i = 0; i < config->server_count; i++) {
+		ck_assert_int_ge(board_server_index(
+					 &board, 0, config_server_name(&config->servers[i], name)),
+			0);
+	}
+	ck_assert_int_eq(upstreams_prepare(&service, config), 0);
+	upstreams_commit(&service);
+	config_free(&config);
+	upstream = upstream_find(&service, "u");
+	ck_assert_ptr_nonnull(upstream);
+}
+
+static void
+setup(void)
+{
+	struct fault why;
+	int memory;
+
+	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
+	close(memory);
+	board_open_slot(&board, 0);
+	ck_assert_int_eq(service_init(&service, &board, 0, "worker 0", &why), 0);
+	atomic_store(&service.slot->state, BOARD_WORKER_SERVING);
+	atomic_store(&service.slot->progress_ms, service.now_ms);
+	for (int i = 0; i < SESSIONS; i++) {
+		sessions[i].request.on_granted = on_granted;
+		sessions[i].request.on_refused = on_refused;
+	}
+}
+
+/* Every test ends with every place free. */
+static void
+teardown(void)
+{
+	for (int i = 0; i < SESSIONS; i++) {
+		upstream_done(&sessions[i].request);
+	}
+	for (int i = 0; i < BOARD_SERVERS; i++) {
+		ck_assert_uint_eq(stat_get(&service.slot->servers[i].held), 0);
+		ck_assert_uint_eq(stat_get(&service.slot->servers[i].unproven), 0);
+	}
+	ck_assert_uint_eq(stat_get(&service.slot->upstreams[0].waiting), 0);
+	ck_assert_uint_eq(stat_get(&service.slot->upstreams[0].ticket), 0);
+	upstreams_fini(&service);
+	service_fini(&service);
+}
+
+static void
+ask(int session)
+{
+	upstream_ask(upstream, &sessions[session].request, &client);
+}
+
+static const char *
+server_of(int session)
+{
+	return sessions[session].request.server->name;
+}
+
+START_TEST(servers_come_in_turn)
+{
+	use("", "{ name = \"a\"; address = \"127.0.0.1:1\"; }, { name = \"b\"; address = "
+		"\"127.0.0.1:2\"; }");
+	ask(0);
+	ask(1);
+	ck_assert_str_eq(server_of(0), "a");
+	ck_assert_str_eq(server_of(1), "b");
+}
+END_TEST
+
+START_TEST(who_finds_no_place_waits_in_order)
+{
+	use("", "{ address = \"127.0.0.1:1\"; max_connections = 1; }");
+	ask(0);
+	ask(1);
+	ask(2);
+	ck_assert_int_eq(sessions[0].granted, 1);
+	ck_assert_int_eq(sessions[1].granted + sessions[2].granted, 0);
+	upstream_done(&sessions[0].request);
+	upstreams_look(&service);
+	ck_assert_int_eq(sessions[1].granted, 1);
+	ck_assert_int_eq(sessions[2].granted, 0);
+	upstream_done(&sessions[1].request);
+	upstreams_look(&service);
+	ck_assert_int_eq(sessions[2].granted, 1);
+}
+END_TEST
+
+START_TEST(a_proven_connection_makes_room_for_the_next_connect)
+{
+	use("", "{ address = \"127.0.0.1:1\"; backlog = 1; }");
+	ask(0);
+	ask(1);
+	ck_assert_int_eq(sessions[1].granted, 0);
+	upstream_connected(&sessions[0].request, 0);
+	upstreams_look(&service);
+	ck_assert_int_eq(sessions[1].granted, 0);
+	upstream_proven(&sessions[0].request);
+	upstreams_look(&service);
+	ck_assert_int_eq(sessions[1].granted, 1);
+}
+END_TEST
+
+START_TEST(a_silent_connection_has_settled_after_its_time)
+{
+	use("settle_time = \"1s\";", "{ address = \"127.0.0.1:1\"; backlog = 1; }");
+	ask(0);
+	upstream_connected(&sessions[0].request, 0);
+	(void)deadlines_expire(&service.deadlines, service.now_ms + 1001, SIZE_MAX);
+	ck_assert_int_eq(sessions[0].request.state, UPSTREAM_PROVEN);
+}
+END_TEST
+
+START_TEST(patience_ends_with_the_queue_timeout)
+{
+	use("queue_timeout = \"1s\";", "{ address = \"127.0.0.1:1\"; max_connections = 1; }");
+	ask(0);
+	ask(1);
+	(void)deadlines_expire(&service.deadlines, service.now_ms + 1001, SIZE_MAX);
+	ck_assert_int_eq(sessions[1].refused, 1);
+	ck_assert_int_eq(sessions[1].reason, CLOSE_queue_timeout);
+}
+END_TEST
+
+START_TEST(a_full_queue_refuses)
+{
+	use("queue_max = 1;", "{ address = \"127.0.0.1:1\"; max_connections = 1; }");
+	ask(0);
+	ask(1);
+	ask(2);
+	ck_assert_int_eq(sessions[2].reason, CLOSE_queue_full);
+	ck_assert_int_eq(sessions[1].refused, 0);
+}
+END_TEST
+
+static const struct {
+	int error;
+	enum close_reason reason;
+} failures[] = {{ECONNREFUSED, CLOSE_connect_refused}, {ETIMEDOUT, CLOSE_connect_timeout},
+	{EHOSTUNREACH, CLOSE_connect_failed}, {EADDRNOTAVAIL, CLOSE_no_port},
+	{EMFILE, CLOSE_no_memory}};
+
+START_TEST(the_last_failure_is_the_reason)
+{
+	use("", "{ address = \"127.0.0.1:1\"; }");
+	ask(0);
+	upstream_connect_failed(&sessions[0].request, failures[_i].error);
+	ck_assert_int_eq(sessions[0].refused, 1);
+	ck_assert_int_eq(sessions[0].reason, failures[_i].reason);
+}
+END_TEST
+
+START_TEST(a_failed_connect_goes_to_another_server_and_then_to_the_backup)
+{
+	use("", "{ name = \"a\"; address = \"127.0.0.1:1\"; }, { name = \"b\"; address = "
+		"\"127.0.0.1:2\"; "
+		"backup = true; }");
+	ask(0);
+	ck_assert_str_eq(server_of(0), "a");
+	upstream_connect_failed(&sessions[0].request, ECONNREFUSED);
+	ck_assert_int_eq(sessions[0].granted, 2);
+	ck_assert_str_eq(server_of(0), "b");
+	upstream_connect_failed(&sessions[0].request, ETIMEDOUT);
+	ck_assert_int_eq(sessions[0].reason, CLOSE_connect_timeout);
+}
+END_TEST
+
+START_TEST(want_of_ports_is_not_held_against_the_server)
+{
+	use("check = { fall = 1; };", "{ address = \"127.0.0.1:1\"; }");
+	ask(0);
+	upstream_connect_failed(&sessions[0].request, EADDRNOTAVAIL);
+	ask(1);
+	ck_assert_int_eq(sessions[1].granted, 1);
+}
+END_TEST
+
+START_TEST(failures_in_a_row_put_a_server_down_and_clients_wait)
+{
+	use("check = { fall = 2; };", "{ address = \"127.0.0.1:1\"; }");
+	for (int i = 0; i < 2; i++) {
+		ask(i);
+		upstream_connect_failed(&sessions[i].request, ECONNREFUSED);
+	}
+	ask(2);
+	ck_assert_int_eq(sessions[2].granted + sessions[2].refused, 0);
+	stat_set(&service.slot->servers[0].verdict, BOARD_VERDICT(clock_monotonic_ms() + 1, true));
+	upstreams_look(&service);
+	ck_assert_int_eq(sessions[2].granted, 1);
+}
+END_TEST
+
+START_TEST(down_and_refuse_is_told_at_once)
+{
+	use("on_down = \"refuse\"; check = { fall = 1; };", "{ address = \"127.0.0.1:1\"; }");
+	ask(0);
+	upstream_connect_failed(&sessions[0].request, ECONNREFUSED);
+	ask(1);
+	ck_assert_int_eq(sessions[1].reason, CLOSE_no_server);
+}
+END_TEST
+
+START_TEST(a_reload_serves_those_who_wait_by_the_new_limits)
+{
+	use("", "{ name = \"a\"; address = \"127.0.0.1:1\"; max_connections = 1; }");
+	ask(0);
+	ask(1);
+	ck_assert_int_eq(sessions[1].granted, 0);
+	use("queue_timeout = \"9s\";",
+		"{ name = \"a\"; address = \"127.0.0.1:1\"; max_connections = 2; }");
+	ck_assert_int_eq(sessions[1].granted, 1);
+	use("", "{ name = \"z\"; address = \"127.0.0.1:9\"; }");
+	ck_assert_str_eq(server_of(0), "a"); /* who is there stays */
+	ask(2);
+	ck_assert_str_eq(server_of(2), "z");
+}
+END_TEST
+
+START_TEST(sources_come_in_turn_and_of_the_right_family)
+{
+	struct address source;
+
+	use("sources = [ \"127.0.0.5\", \"::1\", \"127.0.0.6\" ];",
+		"{ address = \"127.0.0.1:1\"; }");
+	ask(0);
+	ck_assert(upstream_source(&sessions[0].request, &source));
+	ck_assert_uint_eq(ntohl(source.in4.sin_addr.s_addr), 0x7f000005);
+	ck_assert(upstream_source(&sessions[0].request, &source));
+	ck_assert_uint_eq(ntohl(source.in4.sin_addr.s_addr), 0x7f000006);
+	use("sources = \"::1\";", "{ address = \"127.0.0.1:1\"; }");
+	ck_assert(!upstream_source(&sessions[0].request, &source));
+}
+END_TEST
+
+UNIT_TESTS("upstream", tcase_add_checked_fixture(tests, setup, teardown);
+	   tcase_add_test(tests, servers_come_in_turn);
+	   tcase_add_test(tests, who_finds_no_place_waits_in_order);
+	   tcase_add_test(tests, a_proven_connection_makes_room_for_the_next_connect);
+	   tcase_add_test(tests, a_silent_connection_has_settled_after_its_time);
+	   tcase_add_test(tests, patience_ends_with_the_queue_timeout);
+	   tcase_add_test(tests, a_full_queue_refuses);
+	   tcase_add_loop_test(tests, the_last_failure_is_the_reason, 0, ARRAY_LEN(failures));
+	   tcase_add_test(tests, a_failed_connect_goes_to_another_server_and_then_to_the_backup);
+	   tcase_add_test(tests, want_of_ports_is_not_held_against_the_server);
+	   tcase_add_test(tests, failures_in_a_row_put_a_server_down_and_clients_wait);
+	   tcase_add_test(tests, down_and_refuse_is_told_at_once);
+	   tcase_add_test(tests, a_reload_serves_those_who_wait_by_the_new_limits);
+	   tcase_add_test(tests, sources_come_in_turn_and_of_the_right_family);)
