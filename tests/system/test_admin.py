@@ -108,8 +108,8 @@ def test_events_tell_the_story_and_follow_it(server):
     with Session(server.path("admin.sock")) as session:
         assert "serving" in session.ask("events")[2]
         assert session.ask("events --new") == ("ok", 0, "")
-        server.reload()
-        assert "is in force" in session.ask("events --new")[2]
+        server.reload()  # seen in the log, which is written before the board
+        wait_for("the event", lambda: "is in force" in session.ask("events --new")[2])
 
 
 def test_following_prints_what_comes(server):

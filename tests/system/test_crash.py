@@ -1,5 +1,6 @@
 """Workers that die or hang: who notices, what it costs, who comes next."""
 import os
+import re
 import signal
 import subprocess
 import time
@@ -50,7 +51,9 @@ def test_killed_worker_costs_its_own_connections_and_nothing_else(server):
     # what the load had open in the victim at that instant is lost with it; nobody was turned away
     assert not [failure for failure in load.failures if failure.startswith("connect")]
     lost = owned + len(load.failures)
-    assert f"{lost} connection" in line, (lost, load.failures)
+    counted = int(re.search(r"(\d+) connections? lost", line).group(1))
+    # a client of the load may have had its answer and gone while the victim had not seen its end
+    assert lost <= counted <= lost + len(load.threads), (counted, lost, load.failures)
     for sock in held.living():
         assert client.ask(sock) == b"hello\n"
 

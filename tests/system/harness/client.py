@@ -97,17 +97,17 @@ class Load:
         self.completed, self.slowest, self.failures = 0, 0.0, []
         self._end = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(i,), daemon=True)
+        self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True)
                          for i in range(threads)]
 
     def __enter__(self):
-        for thread in self._threads:
+        for thread in self.threads:
             thread.start()
         return self
 
     def __exit__(self, *_):
         self._end.set()
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join(seconds(30))
             assert not thread.is_alive(), "a client of the load never came back"
 
