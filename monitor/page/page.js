@@ -165,7 +165,8 @@ class Card {
 		this.depths = new Spark("");
 		this.busiest = element("span");
 		this.rates = new Spark("low");
-		const list = element("dl", "figures"), waits = element("dl", "figures");
+		this.measured = element("span");
+		const list = element("dl", "figures three"), waits = element("dl", "figures");
 		this.figures = new Figures(list);
 		this.waits = new Figures(waits);
 		this.root = element("article", "card",
@@ -174,7 +175,9 @@ class Card {
 			element("div", "caption", element("span", "", "waiting for accept"), this.deepest),
 			this.depths.root,
 			element("div", "caption", element("span", "", "accepted per second"), this.busiest),
-			this.rates.root, waits, list);
+			this.rates.root,
+			element("div", "caption", element("span", "", "waited for accept, in the last minute"), this.measured),
+			waits, list);
 	}
 
 	update(listener, waits, points) {
@@ -189,20 +192,20 @@ class Card {
 		const deepest = Math.max(0, ...points.queue_depth);
 		const busiest = Math.max(0, ...points.accepted_per_second);
 		setText(this.deepest, `at most ${count(deepest)} in 5 min`);
-		setText(this.busiest, `at most ${count(busiest)}`);
+		setText(this.busiest, `${rate(listener.accepted_per_second)}, at most ${count(busiest)}`);
 		this.depths.update(points.queue_depth, limit, points.dropped_segments,
 			`depth of the accept queue in the last five minutes, at most ${deepest}`);
 		this.rates.update(points.accepted_per_second, 0, null,
 			`accepted per second in the last five minutes, at most ${busiest}`);
 		const minute = waits ? waits.last_minute : {measured: 0};
+		setText(this.measured, minute.measured < minute.accepted ? `${count(minute.measured)} measured` : "");
 		const wait = (value) => [minute.measured > 0 ? span(value) : "–", value >= 1000 ? "warning" : ""];
 		this.waits.update({
-			"wait p50": wait(minute.p50_ms), "p90": wait(minute.p90_ms),
+			"p50": wait(minute.p50_ms), "p90": wait(minute.p90_ms),
 			"p99": wait(minute.p99_ms), "longest": wait(minute.longest_ms),
 		});
 		this.figures.update({
 			"open": [count(listener.open)],
-			"per second": [rate(listener.accepted_per_second)],
 			"accepted": [count(listener.accepted)],
 			"dropped": [dropped > 0 ? `${count(listener.dropped_segments)} (+${count(dropped)})`
 				: count(listener.dropped_segments), dropped > 0 ? "bad" : "",
