@@ -55,7 +55,8 @@ END_TEST
 /* Nothing that changes something is for everybody. */
 START_TEST(what_changes_something_needs_a_right)
 {
-	static const char *const changing[] = {"kill", "drain", "resume", "server", "reload", "stop"};
+	static const char *const changing[] = {
+		"kill", "drain", "resume", "server", "reload", "stop"};
 
 	for (size_t i = 0; i < admin_command_count; i++) {
 		bool changes = false;
