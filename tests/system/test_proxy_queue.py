@@ -207,3 +207,21 @@ def test_acceptctl_shows_a_server_and_orders_it_about(proxy):
 def test_an_order_that_makes_no_sense_is_refused(proxy, words):
     serve(proxy)
     assert admin.acceptctl(proxy, "server", *words).returncode != 0
+
+
+def test_a_check_that_gets_the_wrong_answer_puts_a_server_down(proxy):
+    answer = [b"PONG"]
+
+    def serve_check(sock):
+        with sock:
+            sock.sendall(answer[0] if sock.recv(100) == b"PING" else b"what?")
+
+    with Backend(serve_check, BACK):
+        serve(proxy, upstream={"check": {"when": "always", "interval": "100ms", "fall": 2,
+                                         "send": "PING", "expect": "PONG"}}.items())
+        wait_for("checks", lambda: row(proxy)["checks"] >= 3)
+        assert row(proxy)["checks_failed"] == 0
+        answer[0] = b"PANG"
+        proxy.wait_log(r"back end be/127\.0\.0\.1:7100 is down")
+        answer[0] = b"PONG"
+        proxy.wait_log(r"back end be/127\.0\.0\.1:7100 is up again")
