@@ -15,6 +15,20 @@
 
 #define COUNTERS_FILE_MAX (256 * 1024)
 
+/* Looked at for each of the kernel's four hundred counters, so without a search for the row. */
+static const char *const names[] = {
+#define STAT(scope, name, ...) NAME_IN_##scope(name)
+#define NAME_IN_WORKER(name)
+#define NAME_IN_LISTENER(name)
+#define NAME_IN_CLOSE(name)
+#define NAME_IN_QUEUE(name)
+#define NAME_IN_MASTER(name)
+#define NAME_IN_SERVER(name)
+#define NAME_IN_KERNEL(name) [STAT_KERNEL_##name] = #name,
+#include "common/stats.def"
+#undef STAT
+};
+
 struct counters {
 	uint64_t values[STAT_KERNEL_COUNT];
 };
@@ -26,7 +40,7 @@ counters_on_found(const char *group, const char *name, uint64_t value, void *con
 	bool is_of_tcp = strcmp(group, "Tcp") == 0 || strcmp(group, "TcpExt") == 0;
 
 	for (size_t i = 0; is_of_tcp && i < STAT_KERNEL_COUNT; i++) {
-		if (strcmp(stat_row_of(STAT_SCOPE_KERNEL, i)->name, name) == 0) {
+		if (strcmp(names[i], name) == 0) {
 			counters->values[i] = value;
 			return;
 		}
