@@ -145,21 +145,50 @@ table_kernel(const struct render *render, FILE *stream)
 	return error;
 }
 
+/* How many of the namespace's ListenDrops are acceptd's: at most what its listeners dropped,
+ * because a listener's own count also moves for scanners and strays. */
+struct drop_share {
+	uint64_t all;
+	uint64_t ours_at_most;
+};
+
+static struct drop_share
+share_drops(const struct reading *now)
+{
+	struct drop_share share = {.all = now->kernel[STAT_KERNEL_ListenDrops] -
+					  now->kernel_at_start[STAT_KERNEL_ListenDrops]};
+
+	for (size_t i = 0; i < now->listener_count; i++) {
+		share.ours_at_most += now->listeners[i].queue[STAT_QUEUE_dropped_segments];
+	}
+	if (share.ours_at_most > share.all) {
+		share.ours_at_most = share.all;
+	}
+	return share;
+}
+
 int
 render_kernel(const struct render *render, FILE *stream)
 {
 	const struct reading *now = render->now;
+	struct drop_share share = share_drops(now);
 	struct json json;
 
 	if (render->form == RENDER_TEXT) {
-		fputs("counters of this network namespace: acceptd and every other program in it\n",
-			stream);
+		fprintf(stream,
+			"counters of this network namespace: acceptd and every other program in "
+			"it\n"
+			"of %" PRIu64 " ListenDrops since acceptd's start, at most %" PRIu64
+			" at its listeners, at least %" PRIu64 " elsewhere\n",
+			share.all, share.ours_at_most, share.all - share.ours_at_most);
 		return table_kernel(render, stream);
 	}
 	json_init(&json, stream);
 	json_object_begin(&json, NULL);
 	json_string(&json, "scope", "network namespace");
 	json_bool(&json, "is_known", now->has_kernel);
+	json_unsigned(&json, "listen_drops_since_start", share.all);
+	json_unsigned(&json, "listen_drops_of_acceptd_at_most", share.ours_at_most);
 	for (size_t i = 0; i < STAT_KERNEL_COUNT; i++) {
 		json_object_begin(&json, stat_row_of(STAT_SCOPE_KERNEL, i)->name);
 		json_unsigned(&json, "now", now->kernel[i]);

@@ -133,6 +133,26 @@ START_TEST(the_kernel_counters_are_shown_since_the_start)
 }
 END_TEST
 
+START_TEST(drops_at_our_listeners_are_set_apart_from_those_elsewhere)
+{
+	static const struct {
+		uint64_t ours;
+		const char *text;
+	} shares[] = {
+		{0, "of 2 ListenDrops since acceptd's start, at most 0 at its listeners, at least "
+		    "2 "
+		    "elsewhere\n"},
+		{1, "at most 1 at its listeners, at least 1 elsewhere\n"},
+		{9, "at most 2 at its listeners, at least 0 elsewhere\n"}, /* strays count there too
+									    */
+	};
+
+	now.listeners[0].queue[STAT_QUEUE_dropped_segments] = shares[_i].ours;
+	expect(render_kernel(&render, stream), shares[_i].text);
+	fclose(stream);
+}
+END_TEST
+
 START_TEST(events_come_in_order_and_after_a_number)
 {
 	board_add_event(&board, LOG_LEVEL_NOTICE, "first");
@@ -162,10 +182,12 @@ START_TEST(more_events_than_the_ring_holds_begin_with_the_oldest_there)
 }
 END_TEST
 
-UNIT_TESTS("render_more", tcase_add_checked_fixture(tests, create, destroy);
-	   tcase_add_loop_test(tests, status_is_one_screen, 0, ARRAY_LEN(statuses));
-	   tcase_add_loop_test(tests, stats_are_names_values_and_rates, 0, ARRAY_LEN(listings));
-	   tcase_add_test(tests, a_pattern_leaves_the_others_out);
-	   tcase_add_test(tests, the_kernel_counters_are_shown_since_the_start);
-	   tcase_add_loop_test(tests, events_come_in_order_and_after_a_number, 0, 2);
-	   tcase_add_test(tests, more_events_than_the_ring_holds_begin_with_the_oldest_there);)
+UNIT_TESTS(
+	"render_more", tcase_add_checked_fixture(tests, create, destroy);
+	tcase_add_loop_test(tests, status_is_one_screen, 0, ARRAY_LEN(statuses));
+	tcase_add_loop_test(tests, stats_are_names_values_and_rates, 0, ARRAY_LEN(listings));
+	tcase_add_test(tests, a_pattern_leaves_the_others_out);
+	tcase_add_test(tests, the_kernel_counters_are_shown_since_the_start);
+	tcase_add_loop_test(tests, drops_at_our_listeners_are_set_apart_from_those_elsewhere, 0, 3);
+	tcase_add_loop_test(tests, events_come_in_order_and_after_a_number, 0, 2);
+	tcase_add_test(tests, more_events_than_the_ring_holds_begin_with_the_oldest_there);)
