@@ -386,9 +386,13 @@ bury_listener(struct board_listener_cells *cells)
 
 	copy_cells(cells, &copy);
 	lost = reckon_open(&copy);
+	/* It may have died in the middle of accept(2), just before the kernel gave it a client:
+	 * then this is one too many. None is ever lost without being counted. */
+	lost += stat_get(&cells->accepting) > copy.stats[STAT_LISTENER_accepted];
 	stat_add(&cells->closed[CLOSE_lost_in_crash], lost);
 	stat_set(&cells->stats[STAT_LISTENER_accepted], closed_sum(&copy) + lost);
 	stat_set(&cells->claims, 0);
+	stat_set(&cells->accepting, 0);
 	for (size_t i = 0; i < STAT_LISTENER_COUNT; i++) {
 		if (stat_row_of(STAT_SCOPE_LISTENER, i)->kind == STAT_GAUGE) {
 			stat_set(&cells->stats[i], 0);

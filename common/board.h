@@ -189,6 +189,9 @@ enum board_pause { /* why a worker does not accept now; bits */
  * sum is over the limit: so a limit holds exactly over all workers without a shared counter. */
 struct board_listener_cells {
 	board_cell claims;
+	/* What `accepted` will be once the accept that is under way is in the books: a worker that
+	 * dies between the two has lost a client that it never counted. */
+	board_cell accepting;
 	board_cell stats[STAT_LISTENER_COUNT];
 	board_cell closed[CLOSE_COUNT];
 	/* Milliseconds in the accept queue, of the clients that were measured: all of them, or a

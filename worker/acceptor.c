@@ -157,9 +157,12 @@ accept_some(struct acceptor *acceptor, unsigned most,
 	*error = 0;
 	while (taken < most) {
 		union peer peer;
-		int fd = net_accept(acceptor->exclusive.fd, &peer);
+		int fd;
 
+		ledger_accept_begins(acceptor->settings->cells);
+		fd = net_accept(acceptor->exclusive.fd, &peer);
 		if (fd < 0) {
+			ledger_accept_failed(acceptor->settings->cells);
 			*error = -fd;
 			break;
 		}

@@ -414,6 +414,28 @@ START_TEST(a_worker_killed_in_the_middle_of_an_update_is_buried_exactly)
 }
 END_TEST
 
+START_TEST(a_client_that_was_being_accepted_is_lost_too)
+{
+	struct board_listener_cells *cells;
+	struct board_listener_copy copy;
+
+	create();
+	ck_assert_int_eq(board_listener_index(&board, "echo"), 0);
+	board_open_slot(&board, 0);
+	cells = &board.slots[0].listeners[0];
+	stat_set(&cells->stats[STAT_LISTENER_accepted], 5);
+	stat_set(&cells->stats[STAT_LISTENER_open], 2);
+	stat_set(&cells->closed[CLOSE_client], 3);
+	stat_set(&cells->accepting, _i == 0 ? 5 : 6); /* the last one is in the books, or not */
+	ck_assert_uint_eq(board_bury_slot(&board, 0), _i == 0 ? 2 : 3);
+	board_sum_listener(&board, 0, &copy);
+	assert_conserved(&copy);
+	ck_assert_uint_eq(copy.stats[STAT_LISTENER_accepted], _i == 0 ? 5 : 6);
+	ck_assert_uint_eq(board_bury_slot(&board, 0), 0);
+	destroy();
+}
+END_TEST
+
 START_TEST(a_writer_stopped_in_the_middle_does_not_stop_the_reader)
 {
 	struct board_slot *slot;
@@ -550,6 +572,7 @@ UNIT_TESTS("board", tcase_add_test(tests, every_row_is_found_by_its_scope_and_in
 	   tcase_add_test(tests, totals_survive_writers_that_are_killed_at_any_moment);
 	   tcase_add_loop_test(tests, a_worker_killed_in_the_middle_of_an_update_is_buried_exactly,
 		   0, (int)ARRAY_LEN(moments));
+	   tcase_add_loop_test(tests, a_client_that_was_being_accepted_is_lost_too, 0, 2);
 	   tcase_add_test(tests, a_writer_stopped_in_the_middle_does_not_stop_the_reader);
 	   tcase_add_test(
 		   tests, all_listeners_of_a_dead_worker_are_buried_and_its_crash_stays_readable);
