@@ -23,6 +23,10 @@ class Backend:
     def __exit__(self, *_):
         self.stop_listening()
         for sock in self.accepted:
+            try:  # a thread that waits on it keeps the kernel's socket open after close(2)
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
             sock.close()
 
     def stop_listening(self):
