@@ -124,8 +124,10 @@ class Acceptd:
 
     def settle(self):
         """What is there now is what must be there at the end of the test."""
+        # a process on its way out loses its title first, and is a zombie only later
         wait_for("the dead buried", lambda: all(
-            processes.is_running(pid) for pid in processes.children(self.master)))
+            processes.is_running(pid) and processes.title(pid)
+            for pid in processes.children(self.master)))
         self.baseline = self.at_rest()
 
     def at_rest(self):
