@@ -75,6 +75,8 @@ fleet_give_birth(struct fleet_worker *worker)
 		return;
 	}
 	worker->unborn = (struct backoff){0};
+	/* By us, because one that is killed before it hears of its slot was started too. */
+	stat_add(&board->slots[worker->slot].stats[STAT_WORKER_starts], 1);
 	slot_begin(&fleet->slots, worker->slot, (pid_t)pid, clock_monotonic_ms());
 	watchdog_begin(&fleet_slot_of(worker)->watchdog,
 		atomic_load_explicit(&board->slots[worker->slot].progress_ms, memory_order_relaxed),

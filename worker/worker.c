@@ -197,7 +197,6 @@ show_start(struct service *service)
 	atomic_store_explicit(&service->slot->pid, (int32_t)getpid(), memory_order_relaxed);
 	atomic_store_explicit(&service->slot->state, BOARD_WORKER_STARTING, memory_order_relaxed);
 	atomic_store_explicit(&service->slot->progress_ms, service->now_ms, memory_order_relaxed);
-	stat_add(&service->slot->stats[STAT_WORKER_starts], 1);
 }
 
 static int
