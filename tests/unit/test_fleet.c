@@ -18,6 +18,10 @@ START_TEST(fleet_starts_settles_and_drains)
 	ck_assert_str_eq(stage.failure, "");
 	ck_assert_uint_eq(fleet_serving(stage.master.fleet), 3);
 	ck_assert_uint_eq(fleet_wanted(stage.master.fleet), 3);
+	for (int slot = 0; slot < 3; slot++) {
+		ck_assert_uint_eq(
+			stat_get(&stage.master.board.slots[slot].stats[STAT_WORKER_starts]), 1);
+	}
 	fleet_drain(stage.master.fleet, 5000, stage_on_gone);
 	STAGE_WAIT(stage.gone > 0);
 	ck_assert_uint_eq(stage.settled, 1);
