@@ -245,7 +245,8 @@ def test_a_killed_back_end_ends_its_sessions_and_its_successor_serves(proxy):
     assert is_refused()
     with Backend(echo):
         assert client.echoes()
-    expect_closed(proxy, backend=1, connect_refused=1, client=1)
+        # while it serves: of two ends that come in one turn of the loop, either may be seen first
+        expect_closed(proxy, backend=1, connect_refused=1, client=1)
 
 
 def test_a_stopped_back_end_is_waited_for(proxy):
