@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/address.h"
@@ -131,25 +132,104 @@ network_parse(const char *string, struct network *network, struct fault *why)
 	return 0;
 }
 
+static bool
+network_contains_address(const struct network *network, const struct in6_addr *address)
+{
+	struct in6_addr prefix = *address;
+
+	clear_from(&prefix, network->bits);
+	return is_mapped(network) == !!IN6_IS_ADDR_V4MAPPED(address) &&
+	       memcmp(&prefix, &network->prefix, sizeof(prefix)) == 0;
+}
+
 bool
 network_contains(const struct network *network, const union peer *peer)
 {
 	struct in6_addr address;
 
+	return network_address_of(peer, &address) && network_contains_address(network, &address);
+}
+
+/* --- sets --- */
+
+/* IPv4 first, then by address. */
+static int
+compare_to_address(bool is_v4, const struct in6_addr *address, const struct network *network)
+{
+	if (is_v4 != is_mapped(network)) {
+		return is_v4 ? -1 : 1;
+	}
+	return memcmp(address, &network->prefix, sizeof(*address));
+}
+
+/* Of two that begin at the same address the wider first. */
+static int
+compare_networks(const void *a, const void *b)
+{
+	const struct network *left = a, *right = b;
+	int order = compare_to_address(is_mapped(left), &left->prefix, right);
+
+	return order != 0 ? order : (int)left->bits - (int)right->bits;
+}
+
+/* Networks are nested or apart, so behind one come all that are within it. */
+static size_t
+drop_nested(struct network *items, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (kept == 0 || !network_contains_address(&items[kept - 1], &items[i].prefix)) {
+			items[kept++] = items[i];
+		}
+	}
+	return kept;
+}
+
+int
+network_set_make(struct network_set *set, const struct network_list *list)
+{
+	*set = (struct network_set){0};
+	if (list->count == 0) {
+		return 0;
+	}
+	set->items = malloc(list->count * sizeof(*set->items));
+	if (set->items == NULL) {
+		return -ENOMEM;
+	}
+	memcpy(set->items, list->items, list->count * sizeof(*set->items));
+	qsort(set->items, list->count, sizeof(*set->items), compare_networks);
+	set->count = drop_nested(set->items, list->count);
+	return 0;
+}
+
+void
+network_set_free(struct network_set *set)
+{
+	free(set->items);
+	*set = (struct network_set){0};
+}
+
+/* Only the last network that does not begin behind the address can have it. */
+bool
+network_set_contains(const struct network_set *set, const union peer *peer)
+{
+	struct in6_addr address;
+	size_t low = 0, high = set->count;
+	bool is_v4;
+
 	if (!network_address_of(peer, &address)) {
 		return false;
 	}
-	clear_from(&address, network->bits);
-	return memcmp(&address, &network->prefix, sizeof(address)) == 0;
-}
+	is_v4 = IN6_IS_ADDR_V4MAPPED(&address);
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
 
-bool
-network_list_contains(const struct network_list *list, const union peer *peer)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		if (network_contains(&list->items[i], peer)) {
-			return true;
+		if (compare_to_address(is_v4, &address, &set->items[middle]) >= 0) {
+			low = middle + 1;
+		} else {
+			high = middle;
 		}
 	}
-	return false;
+	return low > 0 && network_contains_address(&set->items[low - 1], &address);
 }

@@ -1,6 +1,7 @@
 #include "common/network.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/address.h"
@@ -33,7 +34,10 @@ static const struct {
 	{"192.0.2.7", "192.0.2.6", false},
 	{"0.0.0.0/0", "203.0.113.9", true},
 	{"0.0.0.0/0", "2001:db8::1", false},
-	{"::/0", "203.0.113.9", true},
+	{"::/0", "203.0.113.9", false},
+	{"::/0", "::ffff:203.0.113.9", false},
+	{"::/0", "2001:db8::1", true},
+	{"::ffff:0:0/96", "203.0.113.9", true},
 	{"2001:db8::/33", "2001:db8:7fff::", true},
 	{"2001:db8::/33", "2001:db8:8000::", false},
 	{"192.0.2.128/25", "192.0.2.127", false},
@@ -105,18 +109,93 @@ START_TEST(a_source_is_an_ipv4_address_or_an_ipv6_net_of_64)
 }
 END_TEST
 
-START_TEST(a_list_contains_what_one_of_its_networks_does)
-{
-	struct network items[2];
-	struct network_list list = {items, 2};
-	struct network_list nothing = {NULL, 0};
-	union peer inside = peer("192.0.2.9"), outside = peer("198.51.100.1");
+#define SET_MAX 8
 
-	ck_assert_int_eq(network_parse("10.0.0.0/8", &items[0], NULL), 0);
-	ck_assert_int_eq(network_parse("192.0.2.0/24", &items[1], NULL), 0);
-	ck_assert(network_list_contains(&list, &inside));
-	ck_assert(!network_list_contains(&list, &outside));
-	ck_assert(!network_list_contains(&nothing, &inside));
+static struct network_set
+set_of(const char *const *networks)
+{
+	struct network items[SET_MAX];
+	struct network_list list = {items, 0};
+	struct network_set set;
+
+	for (; networks[list.count] != NULL; list.count++) {
+		ck_assert_int_eq(network_parse(networks[list.count], &items[list.count], NULL), 0);
+	}
+	ck_assert_int_eq(network_set_make(&set, &list), 0);
+	return set;
+}
+
+static const struct {
+	const char *networks[SET_MAX];
+	const char *address;
+	bool is_inside;
+} sets[] = {
+	{{NULL}, "192.0.2.9", false},
+	{{"10.0.0.0/8"}, "10.0.0.0", true},
+	{{"10.0.0.0/8"}, "10.255.255.255", true},
+	{{"10.0.0.0/8"}, "9.255.255.255", false},
+	{{"10.0.0.0/8"}, "11.0.0.0", false},
+	{{"192.0.2.0/24", "10.0.0.0/8"}, "10.1.2.3", true},
+	{{"192.0.2.0/24", "10.0.0.0/8"}, "192.0.2.1", true},
+	{{"192.0.2.0/24", "10.0.0.0/8"}, "192.0.1.1", false},
+	{{"192.0.2.0/24", "10.0.0.0/8"}, "::ffff:192.0.2.1", true},
+	/* within another, given before and behind it, and what lies between two of them */
+	{{"10.1.0.0/16", "10.0.0.0/8", "10.0.0.0/30"}, "10.200.0.1", true},
+	{{"10.0.0.0/30", "10.1.0.0/16", "10.0.0.0/8"}, "10.0.0.9", true},
+	{{"10.0.0.0/8", "10.0.0.0/8"}, "10.0.0.9", true},
+	{{"0.0.0.0/0", "::1"}, "203.0.113.9", true},
+	{{"0.0.0.0/0", "::1"}, "::1", true},
+	{{"0.0.0.0/0", "::1"}, "::2", false},
+	/* IPv6 that surrounds mapped IPv4 in the order of the bits */
+	{{"::/0", "10.0.0.0/8"}, "10.1.1.1", true},
+	{{"::/0", "10.0.0.0/8"}, "192.0.2.1", false},
+	{{"::/0", "10.0.0.0/8"}, "2001:db8::1", true},
+	{{"::/64", "2001:db8::/32", "10.0.0.0/8"}, "10.1.1.1", true},
+	{{"::/64", "2001:db8::/32", "10.0.0.0/8"}, "::1", true},
+};
+
+START_TEST(a_set_contains_what_one_of_its_networks_does)
+{
+	struct network_set set = set_of(sets[_i].networks);
+	union peer member = peer(sets[_i].address), unix_peer = {.any.sa_family = AF_UNIX};
+
+	ck_assert_int_eq(network_set_contains(&set, &member), sets[_i].is_inside);
+	ck_assert(!network_set_contains(&set, &unix_peer));
+	network_set_free(&set);
+	ck_assert(!network_set_contains(&set, &member));
+}
+END_TEST
+
+/* Against the answer of every network asked by itself. */
+START_TEST(a_set_of_hundreds_answers_as_its_list)
+{
+	struct network items[256];
+	struct network_list list = {items, ARRAY_LEN(items)};
+	struct network_set set;
+	union peer asked = {.in4 = {.sin_family = AF_INET}};
+	uint32_t random = 1;
+
+	for (size_t i = 0; i < list.count; i++) {
+		char text[NETWORK_TEXT_MAX];
+		unsigned bits = 4 + (random >> 20) % 29;
+
+		random = random * 1664525 + 1013904223;
+		asked.in4.sin_addr.s_addr = htonl(random & (UINT32_MAX << (32 - bits)));
+		(void)snprintf(text, sizeof(text), "%s/%u", inet_ntoa(asked.in4.sin_addr), bits);
+		ck_assert_int_eq(network_parse(text, &items[i], NULL), 0);
+	}
+	ck_assert_int_eq(network_set_make(&set, &list), 0);
+	for (int i = 0; i < 20000; i++) {
+		bool is_inside = false;
+
+		random = random * 1664525 + 1013904223;
+		asked.in4.sin_addr.s_addr = htonl(random);
+		for (size_t k = 0; k < list.count; k++) {
+			is_inside = is_inside || network_contains(&items[k], &asked);
+		}
+		ck_assert_int_eq(network_set_contains(&set, &asked), is_inside);
+	}
+	network_set_free(&set);
 }
 END_TEST
 
@@ -126,4 +205,6 @@ UNIT_TESTS("network", tcase_add_loop_test(tests, addresses_are_inside_or_outside
 		   tests, what_is_no_network_is_refused_with_a_hint, 0, (int)ARRAY_LEN(refused));
 	   tcase_add_loop_test(tests, networks_print_as_they_parse, 0, (int)ARRAY_LEN(round_trips));
 	   tcase_add_test(tests, a_source_is_an_ipv4_address_or_an_ipv6_net_of_64);
-	   tcase_add_test(tests, a_list_contains_what_one_of_its_networks_does);)
+	   tcase_add_loop_test(
+		   tests, a_set_contains_what_one_of_its_networks_does, 0, (int)ARRAY_LEN(sets));
+	   tcase_add_test(tests, a_set_of_hundreds_answers_as_its_list);)
