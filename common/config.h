@@ -80,6 +80,8 @@ struct listener_config {
 		int64_t interval_ms;
 		int64_t probes;
 	} keepalive;
+	struct network_list allow; /* none: every client that is not in `deny` */
+	struct network_list deny;
 	char *upstream;                /* name; "" unless the protocol is proxy */
 	int64_t half_close_timeout_ms; /* CONFIG_NONE */
 	struct config_origin origin;   /* where the listener's group stands */

@@ -280,7 +280,7 @@ static void
 check_family(const struct check *check, int listener)
 {
 	static const char *const tcp[] = {"no_delay", "user_timeout", "keepalive.idle",
-		"keepalive.interval", "keepalive.probes"};
+		"keepalive.interval", "keepalive.probes", "allow", "deny"};
 	const struct address_list *list = &check->config->listeners[listener].addresses;
 	size_t unix_count = 0;
 

@@ -160,6 +160,15 @@ const struct option config_schema[] = {
 	{LISTENER(keepalive.probes), .path = "keepalive.probes", .type = OPTION_COUNT,
 	 .fallback = "6", .min = 1, .max = 127, .effect = EFFECT_NEW_CONNECTIONS,
 	 .help = "Unanswered probes after which the connection is given up (TCP_KEEPCNT)."},
+	{LISTENER(allow), .path = "allow", .type = OPTION_NETWORKS, .fallback = "",
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Networks whose clients are served; all others are reset before a byte of theirs "
+		 "is read. Empty: every client. A client of a unix socket has no address and is "
+		 "served: unix_mode says who may connect."},
+	{LISTENER(deny), .path = "deny", .type = OPTION_NETWORKS, .fallback = "",
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Networks whose clients are reset before a byte of theirs is read, also those "
+		 "that are in allow."},
 	{LISTENER(upstream), .path = "upstream", .type = OPTION_TEXT, .fallback = "", .max = 31,
 	 .effect = EFFECT_NEW_CONNECTIONS,
 	 .help = "For protocol proxy: name of the upstream whose servers take the clients."},

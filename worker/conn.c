@@ -16,6 +16,7 @@
 #include "common/net.h"
 #include "worker/admission.h"
 #include "worker/crash.h"
+#include "worker/gate.h"
 #include "worker/ledger.h"
 #include "worker/output.h"
 #include "worker/service.h"
@@ -378,6 +379,20 @@ conn_unlink(struct conn *conn, struct service *service)
 	}
 }
 
+/* Who the client is, is known: the gate, then its protocol. */
+static struct verdict
+conn_welcome(struct conn *conn)
+{
+	const struct protocol *protocol = conn->settings->protocol;
+	struct verdict verdict = gate_admit(conn);
+
+	if (verdict.kind != VERDICT_GO_ON) {
+		return verdict;
+	}
+	conn->is_admitted = true;
+	return protocol->on_open == NULL ? verdict_go_on() : protocol->on_open(conn);
+}
+
 int
 conn_open(struct settings *settings, int fd, const union peer *peer)
 {
@@ -404,10 +419,7 @@ conn_open(struct settings *settings, int fd, const union peer *peer)
 	ev_io_init(&conn->watcher, conn_on_event, fd, EV_READ);
 	ev_io_start(service->loop, &conn->watcher);
 	timeouts_start(conn);
-	if (protocol->on_open != NULL) {
-		crash_hold(conn);
-		conn_apply(conn, protocol->on_open(conn));
-	}
+	conn_apply(crash_hold(conn), conn_welcome(conn));
 	return 0;
 }
 
@@ -422,6 +434,7 @@ conn_ends_by_reset(const struct conn *conn, enum close_reason reason)
 	switch (reason) {
 	case CLOSE_peer_unreachable:
 	case CLOSE_killed:
+	case CLOSE_denied:
 		return true;
 	case CLOSE_no_memory:
 	case CLOSE_error:
@@ -432,6 +445,18 @@ conn_ends_by_reset(const struct conn *conn, enum close_reason reason)
 	}
 }
 
+/* What a client that was never let in does not have is not undone. */
+static void
+conn_leave(struct conn *conn, enum close_reason reason)
+{
+	const struct protocol *protocol = conn->settings->protocol;
+
+	if (protocol->on_close != NULL) {
+		protocol->on_close(conn, reason);
+	}
+	gate_leave(conn);
+}
+
 /* The books are right before the client can know; the place is free when the descriptor is. */
 void
 conn_close(struct conn *conn, enum close_reason reason)
@@ -439,8 +464,8 @@ conn_close(struct conn *conn, enum close_reason reason)
 	struct settings *settings = conn->settings;
 	struct service *service = settings->service;
 
-	if (settings->protocol->on_close != NULL) {
-		settings->protocol->on_close(conn, reason);
+	if (conn->is_admitted) {
+		conn_leave(conn, reason);
 	}
 	ledger_close(settings, reason);
 	ev_io_stop(service->loop, &conn->watcher);

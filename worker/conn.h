@@ -36,10 +36,11 @@ struct conn {
 	struct output *pending; /* NULL: nothing is owed */
 	union peer peer;
 	uint16_t born_turn;
-	uint8_t phase;    /* enum conn_phase */
-	uint8_t reason;   /* enum close_reason, in the last two phases */
-	uint32_t serial;  /* unique in its slot, in the order of accept */
-	uint32_t born_ds; /* monotonic, in tenths of a second */
+	uint8_t phase : 4;       /* enum conn_phase */
+	uint8_t is_admitted : 1; /* past the gate: its protocol knows of it */
+	uint8_t reason;          /* enum close_reason, in the last two phases */
+	uint32_t serial;         /* unique in its slot, in the order of accept */
+	uint32_t born_ds;        /* monotonic, in tenths of a second */
 };
 
 /** Begin to serve an accepted socket, for which a place was claimed (admission.h).

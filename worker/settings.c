@@ -35,7 +35,8 @@ settings_new(struct service *service, const struct listener_config *config, int 
 		.keepalive_probes = config->keepalive.probes,
 		.user_timeout_ms = config->user_timeout_ms,
 	};
-	if (timeouts_open(&settings->timeouts, &service->deadlines, config) != 0) {
+	if (timeouts_open(&settings->timeouts, &service->deadlines, config) != 0 ||
+		gate_open(&settings->gate, config) != 0) {
 		settings_release(&settings);
 	}
 	return settings;
@@ -56,6 +57,7 @@ settings_release(struct settings **settings)
 	*settings = NULL;
 	if (released != NULL && --released->references == 0) {
 		timeouts_close(&released->timeouts, &released->service->deadlines);
+		gate_close(&released->gate);
 		upstream_release(&released->upstream);
 		free(released);
 	}

@@ -10,6 +10,7 @@
 #include "common/board.h"
 #include "common/defs.h"
 #include "common/net.h"
+#include "worker/gate.h"
 #include "worker/timeouts.h"
 
 struct listener_config;
@@ -27,6 +28,7 @@ struct settings {
 	int64_t max_connections;            /* over all workers; 0: none */
 	bool refuses_at_limit;              /* otherwise clients wait in the accept queue */
 	size_t max_pending_bytes;
+	struct gate gate;
 	struct timeouts timeouts;
 	struct upstream *upstream;       /* NULL: the listener has none */
 	struct net_options back_options; /* of its connections to back ends: as to clients */

@@ -11,14 +11,16 @@ ECHO = ("127.0.0.1", 7000)
 FAULT = ("127.0.0.1", 7001)  # config.FAULT
 
 
-def connect(address=ECHO, limit=5.0):
-    """A connected socket with a time limit on every operation. A path means a unix socket."""
+def connect(address=ECHO, limit=5.0, source=None):
+    """A connected socket with a time limit on every operation. A path means a unix socket;
+    `source` is the own IP address, as any of 127.0.0.0/8."""
     if isinstance(address, str):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(seconds(limit))
         sock.connect(address)
         return sock
-    return socket.create_connection(address, timeout=seconds(limit))
+    return socket.create_connection(address, timeout=seconds(limit),
+                                    source_address=source and (source, 0))
 
 
 def receive(sock, size):
