@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from harness import processes, waiting, web
+from harness import processes, programs, waiting, web
 from harness.acceptd import Acceptd
 from harness.namespace import NetworkNamespace
 
@@ -86,6 +86,20 @@ def make_stage(request, namespace):
     yield make
     for stage in stages:
         stage.destroy()
+
+
+@pytest.fixture
+def start_program(request, namespace, directory):
+    """start_program(words, is_ready) runs somebody else's server until the end of the test."""
+    started = []
+
+    def start(words, is_ready, **more):
+        started.append(programs.Program(directory, words, **more))
+        request.node.stash.setdefault(SERVERS, []).append(started[-1])
+        return started[-1].wait_ready(lambda: is_ready(started[-1]))
+    yield start
+    for program in started:
+        program.destroy()
 
 
 def stragglers(namespace):

@@ -1,10 +1,7 @@
 """What protects a weak back end: limits that are exact over all workers, connects paced to its
 accept queue, clients that wait instead of failing, servers that go down and come up."""
-import selectors
-import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -12,8 +9,6 @@ from harness import admin, client
 from harness.backend import BACK, Backend, echo
 from harness.config import listener
 from harness.waiting import is_sanitized, wait_for
-
-FRONT = ("127.0.0.1", 7000)
 
 # A back end of its own process. Accepts at most RATE a second from a queue of BACKLOG, answers each
 # client after HOLD seconds, and says at its end how many it had at most at the same time.
@@ -73,32 +68,6 @@ class BackEnd:
         return int(self.process.stdout.readline())
 
 
-def crowd(count, limit=30.0):
-    """So many clients at once; each says a word and waits for it to come back.
-    @return (how many got it, seconds for all)"""
-    chooser, served, left, began = selectors.DefaultSelector(), 0, count, time.monotonic()
-    for _ in range(count):
-        sock = socket.socket()
-        sock.setblocking(False)
-        sock.connect_ex(FRONT)
-        chooser.register(sock, selectors.EVENT_WRITE)
-    while left and time.monotonic() - began < limit:
-        for key, events in chooser.select(1):
-            sock = key.fileobj
-            if events & selectors.EVENT_WRITE:
-                sock.send(b"word")
-                chooser.modify(sock, selectors.EVENT_READ)
-                continue
-            try:
-                served += sock.recv(100) == b"word"
-            except OSError:
-                pass
-            chooser.unregister(sock)
-            sock.close()
-            left -= 1
-    return served, time.monotonic() - began
-
-
 def kernel(*names):
     """TCP counters of this namespace."""
     with open("/proc/net/netstat", encoding="ascii") as file:
@@ -124,7 +93,7 @@ def serve(proxy, upstream=(), **server):
 def test_a_limit_is_exact_over_all_workers_and_everybody_is_served(proxy):
     with BackEnd(backlog=128, rate=1e6, hold=0.005, count=400) as back:
         serve(proxy, max_connections=5)
-        assert crowd(400)[0] == 400
+        assert client.crowd(400)[0] == 400
         assert back.most() <= 5
 
 
@@ -132,12 +101,12 @@ def test_a_limit_is_exact_over_all_workers_and_everybody_is_served(proxy):
 def test_connects_are_paced_to_a_short_accept_queue(proxy):
     count, rate = 2000, 2000.0
     with BackEnd(backlog=50, rate=rate, hold=0, count=count):
-        serve(proxy, backlog=50)
+        serve(proxy, upstream={"settle_time": "30s"}.items(), backlog=50)
         before = kernel("ListenOverflows", "ListenDrops", "TCPSynRetrans")
-        served, taken = crowd(count)
+        served, taken = client.crowd(count)
         assert served == count
         assert kernel("ListenOverflows", "ListenDrops", "TCPSynRetrans") == before
-        assert taken < 3 * count / rate  # the machine may be busy; a dropped SYN costs a second each
+        assert taken < 5 * count / rate  # the machine may be busy
 
 
 def test_who_finds_every_server_down_waits_until_one_is_up(proxy):

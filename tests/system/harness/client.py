@@ -1,5 +1,6 @@
 """Clients of the server under test. What they see is the oracle."""
 import os
+import selectors
 import socket
 import struct
 import threading
@@ -154,6 +155,35 @@ class Held:
     def close(self):
         for sock in self.socks:
             sock.close()
+
+
+def crowd(count, address=ECHO, limit=30.0):
+    """So many clients at once; each says a word and waits for it to come back.
+    @return (how many got it, seconds for all)"""
+    chooser, served, left = selectors.DefaultSelector(), 0, count
+    began = time.monotonic()
+    for _ in range(count):
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.connect_ex(address)
+        chooser.register(sock, selectors.EVENT_WRITE)
+    while left and time.monotonic() - began < limit:
+        for key, events in chooser.select(limit):
+            try:
+                if events & selectors.EVENT_WRITE:
+                    key.fileobj.send(b"word")
+                    chooser.modify(key.fileobj, selectors.EVENT_READ)
+                    continue
+                served += key.fileobj.recv(100) == b"word"
+            except OSError:
+                pass
+            chooser.unregister(key.fileobj)
+            key.fileobj.close()
+            left -= 1
+    for key in list(chooser.get_map().values()):
+        key.fileobj.close()
+    chooser.close()
+    return served, time.monotonic() - began
 
 
 def tcp_states(port=7000):
