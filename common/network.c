@@ -12,7 +12,8 @@
 #include "common/text.h"
 
 #define BITS_TOTAL  128
-#define BITS_MAPPED 96 /* the prefix ::ffff:0:0 */
+#define SHOWN_MAX   NETWORK_TEXT_MAX /* of a string that is no network */
+#define BITS_MAPPED 96               /* the prefix ::ffff:0:0 */
 
 static void
 map_address(struct in6_addr *mapped, const struct in_addr *address)
@@ -101,33 +102,38 @@ parse_address(const char *string, struct in6_addr *address, unsigned *bits)
 int
 network_parse(const char *string, struct network *network, struct fault *why)
 {
-	char copy[NETWORK_TEXT_MAX], meant[NETWORK_TEXT_MAX];
+	char copy[NETWORK_TEXT_MAX], meant[NETWORK_TEXT_MAX], shown_buffer[4 * SHOWN_MAX + 1];
+	struct text shown;
 	struct network parsed;
 	unsigned family_bits;
 	int64_t bits;
 	char *slash;
 
+	text_init(&shown, shown_buffer, sizeof(shown_buffer));
+	text_add_escaped(&shown, string, strnlen(string, SHOWN_MAX));
 	(void)snprintf(copy, sizeof(copy), "%s", string);
 	slash = strchr(copy, '/');
 	if (slash != NULL) {
 		*slash++ = '\0';
 	}
-	if (parse_address(copy, &parsed.prefix, &family_bits) != 0) {
+	if (strlen(string) >= sizeof(copy) ||
+		parse_address(copy, &parsed.prefix, &family_bits) != 0) {
 		return fault_say(why, EINVAL,
-			"'%.60s' is not an IPv4 or IPv6 network; write it as 10.0.0.0/8", string);
+			"'%s' is not an IPv4 or IPv6 network; write it as 10.0.0.0/8",
+			shown_buffer);
 	}
 	bits = family_bits;
 	if (slash != NULL &&
 		(text_parse_number(slash, &bits) != 0 || bits < 0 || bits > family_bits)) {
-		return fault_say(why, EINVAL, "prefix length '%.20s' of '%.60s'; allowed: 0..%u",
-			slash, string, family_bits);
+		return fault_say(why, EINVAL, "prefix length of '%s'; allowed: 0..%u", shown_buffer,
+			family_bits);
 	}
 	parsed.bits = (unsigned)bits + (BITS_TOTAL - family_bits);
 	*network = parsed;
 	clear_from(&network->prefix, network->bits);
 	if (memcmp(&network->prefix, &parsed.prefix, sizeof(parsed.prefix)) != 0) {
-		return fault_say(why, EINVAL, "'%.60s' has host bits set; did you mean %s?", string,
-			network_format(network, meant));
+		return fault_say(why, EINVAL, "'%s' has host bits set; did you mean %s?",
+			shown_buffer, network_format(network, meant));
 	}
 	return 0;
 }

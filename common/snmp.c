@@ -10,7 +10,8 @@
 
 #define WORD_MAX 64
 
-/* Copy the next word of a line and move past it. False at the end of the line. */
+/* Copy the next word of a line and move past it. False at the end of the line, and for a word that
+ * is longer than any of the kernel's. */
 static bool
 word_next(const char **at, char word[WORD_MAX])
 {
@@ -18,10 +19,11 @@ word_next(const char **at, char word[WORD_MAX])
 
 	*at += strspn(*at, " ");
 	len = strcspn(*at, " \n");
-	if (len == 0) {
+	if (len == 0 || len >= WORD_MAX) {
 		return false;
 	}
-	(void)snprintf(word, WORD_MAX, "%.*s", (int)(len < WORD_MAX ? len : WORD_MAX - 1), *at);
+	memcpy(word, *at, len);
+	word[len] = '\0';
 	*at += len;
 	return true;
 }
@@ -34,12 +36,31 @@ line_after(const char *at)
 	return end == NULL ? at + strlen(at) : end + 1;
 }
 
+static bool
+is_end(const char *at)
+{
+	at += strspn(at, " ");
+	return *at == '\n' || *at == '\0';
+}
+
+/* Of decimal digits alone, at most UINT64_MAX. */
+static bool
+parse_value(const char *word, uint64_t *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(word, &end, 10);
+	return word[0] >= '0' && word[0] <= '9' && *end == '\0' && errno == 0;
+}
+
 static int
 snmp_parse_pair(const char *names, const char *values,
 	void (*found)(const char *group, const char *name, uint64_t value, void *context),
 	void *context)
 {
 	char group[WORD_MAX], again[WORD_MAX], name[WORD_MAX], value[WORD_MAX];
+	uint64_t number;
 
 	if (!word_next(&names, group) || !word_next(&values, again) || strcmp(group, again) != 0) {
 		return -EINVAL;
@@ -49,11 +70,15 @@ snmp_parse_pair(const char *names, const char *values,
 		if (!word_next(&values, value)) {
 			return -EINVAL;
 		}
-		if (value[0] != '-') {
-			found(group, name, strtoull(value, NULL, 10), context);
+		if (value[0] == '-') {
+			continue;
 		}
+		if (!parse_value(value, &number)) {
+			return -EINVAL;
+		}
+		found(group, name, number, context);
 	}
-	return 0;
+	return is_end(names) ? 0 : -EINVAL;
 }
 
 int

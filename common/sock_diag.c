@@ -57,12 +57,6 @@ sock_diag_state_by_name(const char *name)
 	return 0;
 }
 
-struct dump {
-	int (*each)(const struct sock_diag_socket *socket, void *context);
-	void *context;
-	bool is_finished;
-};
-
 static int
 dump_request(int netlink, int family, uint16_t port, uint32_t states)
 {
@@ -119,7 +113,8 @@ quiet_time_ms(const struct inet_diag_msg *message, size_t len)
 }
 
 static int
-dump_take(const struct inet_diag_msg *message, size_t len, struct dump *dump)
+take(const struct inet_diag_msg *message, size_t len,
+	int (*each)(const struct sock_diag_socket *socket, void *context), void *context)
 {
 	struct sock_diag_socket found = {
 		.state = message->idiag_state == SOCK_DIAG_NEW_SYN_RECV
@@ -132,49 +127,75 @@ dump_take(const struct inet_diag_msg *message, size_t len, struct dump *dump)
 		.quiet_ms = quiet_time_ms(message, len),
 	};
 
+	if (found.state == 0 || found.state >= SOCK_DIAG_STATE_COUNT) {
+		return 0; /* of a newer kernel: none that was asked for */
+	}
 	address_take(&found.local, message->idiag_family, message->id.idiag_src,
 		message->id.idiag_sport);
 	address_take(&found.remote, message->idiag_family, message->id.idiag_dst,
 		message->id.idiag_dport);
-	return dump->each(&found, dump->context);
+	return each(&found, context);
 }
 
 static int
-dump_read(const struct nlmsghdr *header, size_t len, struct dump *dump)
+error_of(const struct nlmsghdr *header)
 {
+	const struct nlmsgerr *answer = NLMSG_DATA(header);
+
+	return header->nlmsg_len >= NLMSG_LENGTH(sizeof(answer->error)) && answer->error < 0
+		       ? answer->error
+		       : -EPROTO;
+}
+
+/* Unlike NLMSG_NEXT it does not count below zero when the padding of the last one is missing. */
+static const struct nlmsghdr *
+next_message(const struct nlmsghdr *header, size_t *left)
+{
+	size_t step = NLMSG_ALIGN(header->nlmsg_len);
+
+	*left -= step < *left ? step : *left;
+	return (const struct nlmsghdr *)((const char *)header + step);
+}
+
+int
+sock_diag_read(const void *answer, size_t len,
+	int (*each)(const struct sock_diag_socket *socket, void *context), void *context,
+	bool *is_last)
+{
+	const struct nlmsghdr *header = answer;
 	int error = 0;
 
-	for (; error == 0 && NLMSG_OK(header, len); header = NLMSG_NEXT(header, len)) {
+	for (; error == 0 && NLMSG_OK(header, len); header = next_message(header, &len)) {
 		if (header->nlmsg_type == NLMSG_DONE) {
-			dump->is_finished = true;
+			*is_last = true;
 			return 0;
 		}
 		if (header->nlmsg_type == NLMSG_ERROR) {
-			error = ((const struct nlmsgerr *)NLMSG_DATA(header))->error;
-			return error == 0 ? -EPROTO : error;
+			return error_of(header);
 		}
 		if (header->nlmsg_len >= NLMSG_LENGTH(sizeof(struct inet_diag_msg))) {
-			error = dump_take(
-				NLMSG_DATA(header), header->nlmsg_len - NLMSG_LENGTH(0), dump);
+			error = take(NLMSG_DATA(header), header->nlmsg_len - NLMSG_LENGTH(0), each,
+				context);
 		}
 	}
 	return error;
 }
 
 static int
-dump_family(int netlink, int family, uint16_t port, uint32_t states, struct dump *dump)
+dump_family(int netlink, int family, uint16_t port, uint32_t states,
+	int (*each)(const struct sock_diag_socket *socket, void *context), void *context)
 {
 	static _Alignas(struct nlmsghdr) char answer[ANSWER_BYTES];
 	ssize_t len;
+	bool is_last = false;
 	int error = dump_request(netlink, family, port, states);
 
-	dump->is_finished = false;
-	while (error == 0 && !dump->is_finished) {
+	while (error == 0 && !is_last) {
 		len = recv(netlink, answer, sizeof(answer), 0);
 		if (len < 0) {
 			error = errno == EINTR ? 0 : -errno;
 		} else {
-			error = dump_read((const struct nlmsghdr *)answer, (size_t)len, dump);
+			error = sock_diag_read(answer, (size_t)len, each, context, &is_last);
 		}
 	}
 	return error;
@@ -187,7 +208,6 @@ sock_diag_each(uint16_t port, uint32_t states,
 {
 	static const int families[] = {AF_INET, AF_INET6};
 	struct timeval patience = {.tv_sec = ANSWER_TIMEOUT_S};
-	struct dump dump = {.each = each, .context = context};
 	int netlink, error = 0;
 	size_t i;
 
@@ -199,7 +219,7 @@ sock_diag_each(uint16_t port, uint32_t states,
 			return fault_set(why, errno, "cannot ask the kernel for its sockets");
 		}
 		(void)setsockopt(netlink, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-		error = dump_family(netlink, families[i], port, states, &dump);
+		error = dump_family(netlink, families[i], port, states, each, context);
 		(void)close(netlink);
 	}
 	if (error < 0) {

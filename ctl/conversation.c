@@ -11,6 +11,7 @@
 
 #include "common/descriptor.h"
 #include "common/fault.h"
+#include "common/text.h"
 
 #define BODY_MAX (1024 * 1024 * 1024)
 #define HEAD_MAX 128
@@ -133,10 +134,15 @@ receive_head(int fd, char head[HEAD_MAX], struct fault *why)
 static int
 read_head(const char *head, struct conversation_answer *answer, struct fault *why)
 {
-	if (sscanf(head, "OK %zu %d", &answer->len, &answer->status) == 2) {
+	char shown_buffer[4 * 40 + 1];
+	struct text shown;
+
+	if (sscanf(head, "OK %zu %d", &answer->len, &answer->status) == 2 && answer->status >= 0) {
 		(void)strcpy(answer->code, "ok");
 	} else if (sscanf(head, "ERROR %15s %zu", answer->code, &answer->len) != 2) {
-		return fault_say(why, EPROTO, "the answer is none of acceptd: '%.40s'", head);
+		text_init(&shown, shown_buffer, sizeof(shown_buffer));
+		text_add_escaped(&shown, head, strnlen(head, 40));
+		return fault_say(why, EPROTO, "the answer is none of acceptd: '%s'", shown_buffer);
 	}
 	return answer->len <= BODY_MAX
 		       ? 0

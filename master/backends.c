@@ -243,13 +243,37 @@ obey(struct board_server_head *head, const char *verb, const char *number)
 	return 0;
 }
 
+/* The next word, "" at the end. @return whether it fitted whole */
+static bool
+take_word(const char **at, char *word, size_t size)
+{
+	size_t len;
+
+	*at += strspn(*at, " ");
+	len = strcspn(*at, " ");
+	if (len >= size) {
+		return false;
+	}
+	memcpy(word, *at, len);
+	word[len] = '\0';
+	*at += len + strspn(*at + len, " ");
+	return true;
+}
+
 int
 backends_order(struct board *board, const char *order, char *text, size_t size)
 {
-	char name[128] = "", verb[16] = "", number[16] = "", full[2 * BOARD_SERVER_MAX];
+	char name[2 * BOARD_SERVER_MAX] = "", verb[16] = "", number[16] = "";
+	char full[2 * BOARD_SERVER_MAX];
 	int row;
 
-	(void)sscanf(order, "%127s %15s %15s", name, verb, number);
+	if (!take_word(&order, name, sizeof(name)) || !take_word(&order, verb, sizeof(verb)) ||
+		!take_word(&order, number, sizeof(number)) || *order != '\0') {
+		(void)snprintf(text, size,
+			"too many or too long words; write SERVER and then drain, ready, weight N "
+			"or max N");
+		return -EINVAL;
+	}
 	row = find_by_name(board, name);
 	if (row < 0) {
 		(void)snprintf(text, size,

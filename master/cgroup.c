@@ -190,7 +190,7 @@ cgroup_parse_quota(const char *cpu_max)
 	if (sscanf(cpu_max, "%lld %lld", &quota, &period) != 2 || quota <= 0 || period <= 0) {
 		return 0; /* "max", or -1 in version 1 */
 	}
-	return quota * 1000 / period;
+	return quota > INT64_MAX / 1000 ? 0 : quota * 1000 / period;
 }
 
 int

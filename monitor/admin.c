@@ -190,17 +190,35 @@ session_take_answer(struct session *session)
 	session_wait(session);
 }
 
+/* Sentences quote what was asked, and end on a terminal. */
+static void
+print_harmless(FILE *stream, const char *sentence)
+{
+	for (; *sentence != '\0'; sentence++) {
+		if ((*sentence >= ' ' && *sentence <= '~') || *sentence == '\n') {
+			(void)fputc(*sentence, stream);
+		} else {
+			(void)fprintf(stream, "\\x%02x", (unsigned char)*sentence);
+		}
+	}
+}
+
 void
 admin_refuse(struct admin_call *call, enum admin_code code, const char *format, ...)
 {
+	char *sentence;
 	va_list args;
 
 	call->code = code;
 	(void)fflush(call->out);
 	(void)fseeko(call->out, 0, SEEK_SET); /* what was written so far is no answer */
 	va_start(args, format);
-	(void)vfprintf(call->out, format, args);
+	if (vasprintf(&sentence, format, args) < 0) {
+		sentence = NULL;
+	}
 	va_end(args);
+	print_harmless(call->out, sentence != NULL ? sentence : "out of memory");
+	free(sentence);
 	(void)fputc('\n', call->out);
 }
 
