@@ -7,7 +7,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -133,6 +135,8 @@ static const struct grammar grammar[CHANNEL_TYPE_COUNT] = {
 static_assert(sizeof(struct channel_listeners) <= CHANNEL_PAYLOAD_MAX, "payload too large");
 static_assert(sizeof(struct channel_refused) <= CHANNEL_PAYLOAD_MAX, "payload too large");
 static_assert(sizeof(struct channel_result) <= CHANNEL_PAYLOAD_MAX, "payload too large");
+static_assert(BOARD_NAME_MAX + BOARD_SERVER_MAX + sizeof(" weight 256") <= CHANNEL_ARGUMENT_MAX,
+	"too short");
 static_assert(LISTENERS_MAX <= 64, "new_mask too small");
 static_assert(LISTENERS_MAX <= CHANNEL_DESCRIPTORS_MAX, "too many descriptors");
 
@@ -320,4 +324,16 @@ const char *
 channel_type_name(enum channel_type type)
 {
 	return (unsigned)type < CHANNEL_TYPE_COUNT ? grammar[type].name : "unknown";
+}
+
+bool
+channel_parse_connection(const char *word, int *slot, uint32_t *serial)
+{
+	char again[32];
+
+	if (sscanf(word, "%4d-%10" SCNu32, slot, serial) != 2) {
+		return false;
+	}
+	(void)snprintf(again, sizeof(again), "%d-%" PRIu32, *slot, *serial);
+	return strcmp(again, word) == 0 && *slot >= 0 && *slot < BOARD_SLOTS;
 }

@@ -19,6 +19,7 @@ struct fault;
 
 #define CHANNEL_DESCRIPTORS_MAX 64
 #define CHANNEL_PAYLOAD_MAX     1024
+#define CHANNEL_ARGUMENT_MAX    192 /* "UPSTREAM/SERVER weight 256" with the longest names */
 
 enum channel_type {
 	/* master to child */
@@ -114,7 +115,7 @@ struct channel_request {
 	uint32_t id;      /* of the monitor's choice */
 	uint32_t command; /* enum channel_command */
 	char who[64];     /* for the log: "uid 0, pid 812" */
-	char argument[128];
+	char argument[CHANNEL_ARGUMENT_MAX];
 };
 /* The text of an answer may be longer than a message: then it comes in pieces, in order. */
 struct channel_result {
@@ -202,3 +203,5 @@ int channel_receive(int fd, enum channel_side side, struct channel_message *mess
 /** Close the descriptors that nobody took (took: set to -1). */
 void channel_message_close(struct channel_message *message);
 const char *channel_type_name(enum channel_type type);
+/** The name of a connection, "SLOT-SERIAL", as operators write it. @return false when it is none */
+bool channel_parse_connection(const char *word, int *slot, uint32_t *serial) MUST_CHECK;

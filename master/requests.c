@@ -272,21 +272,29 @@ requests_move(struct requests *requests, const struct channel_request *request)
 /* --- the connections of all workers --- */
 
 static void
-requests_end_list(struct requests *requests)
+requests_drop_list(struct requests *requests)
 {
 	struct request_list *list = &requests->list;
-	char text[128] = "";
 
 	loop_timer_stop(requests->master->loop, &list->patience);
 	for (int slot = 0; slot < BOARD_SLOTS; slot++) {
 		descriptor_close(&list->memory[slot]);
 	}
+	list->awaited = 0;
+}
+
+static void
+requests_end_list(struct requests *requests)
+{
+	struct request_list *list = &requests->list;
+	char text[128] = "";
+
+	requests_drop_list(requests);
 	if (list->silent > 0) {
 		(void)snprintf(text, sizeof(text),
 			"%u workers did not answer within %d s; their connections are missing",
 			list->silent, LIST_PATIENCE_MS / 1000);
 	}
-	list->awaited = 0;
 	requests_answer(requests->master, list->id, 0, text);
 }
 
@@ -404,10 +412,9 @@ requests_kill(struct requests *requests, const struct channel_request *request)
 {
 	struct master *master = requests->master;
 	struct channel_kill kill = {.id = request->id};
-	int slot = -1;
+	int slot;
 
-	if (sscanf(request->argument, "%4d-%" SCNu32, &slot, &kill.serial) != 2 || slot < 0 ||
-		slot >= BOARD_SLOTS) {
+	if (!channel_parse_connection(request->argument, &slot, &kill.serial)) {
 		requests_answer(master, request->id, -EINVAL,
 			"not the id of a connection; acceptctl connections shows them");
 	} else if (!fleet_can_be_asked(master->fleet, slot) ||
@@ -492,6 +499,9 @@ requests_forget(struct master *master)
 {
 	if (master->requests != NULL) {
 		memset(master->requests->waiting, 0, sizeof(master->requests->waiting));
+		/* The next monitor numbers its requests anew: it may have the number of this list.
+		 */
+		requests_drop_list(master->requests);
 	}
 }
 
@@ -501,12 +511,7 @@ requests_fini(struct requests *requests)
 	if (requests->list.memory == NULL) {
 		return;
 	}
-	if (requests->list.awaited > 0) {
-		loop_timer_stop(requests->master->loop, &requests->list.patience);
-	}
-	for (int slot = 0; slot < BOARD_SLOTS; slot++) {
-		descriptor_close(&requests->list.memory[slot]);
-	}
+	requests_drop_list(requests);
 	free(requests->list.memory);
 	requests->list.memory = NULL;
 }

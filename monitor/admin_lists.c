@@ -112,7 +112,7 @@ admin_list_connection(struct admin_call *call)
 	if (wanted == NULL) {
 		admin_refuse(call, ADMIN_FAILED, "out of memory");
 	} else if (call->word_count != 2 ||
-		   !connections_parse_id(call->words[1], &wanted->slot, &wanted->serial)) {
+		   !channel_parse_connection(call->words[1], &wanted->slot, &wanted->serial)) {
 		admin_refuse_usage(call);
 	} else {
 		ask_for_list(call);

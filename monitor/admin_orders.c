@@ -104,12 +104,16 @@ admin_order_resume(struct admin_call *call)
 void
 admin_order_server(struct admin_call *call)
 {
-	char order[128]; /* no name is as long; the master knows the servers and judges the words */
+	char order[CHANNEL_ARGUMENT_MAX]; /* the master knows the servers and judges the words */
 	struct text text;
 
 	text_init(&text, order, sizeof(order));
 	for (int i = 1; i < call->word_count; i++) {
 		text_add(&text, "%s%s", i > 1 ? " " : "", call->words[i]);
+	}
+	if (text.is_cut) {
+		admin_refuse(call, ADMIN_USAGE, "no server has a name as long as that");
+		return;
 	}
 	admin_ask_master(call, COMMAND_SERVER, order);
 }
@@ -120,7 +124,7 @@ admin_order_kill(struct admin_call *call)
 	uint32_t serial;
 	int slot;
 
-	if (call->word_count != 2 || !connections_parse_id(call->words[1], &slot, &serial)) {
+	if (call->word_count != 2 || !channel_parse_connection(call->words[1], &slot, &serial)) {
 		admin_refuse_usage(call);
 		return;
 	}

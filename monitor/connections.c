@@ -39,18 +39,6 @@ connections_free(struct connections **connections)
 	}
 }
 
-bool
-connections_parse_id(const char *word, int *slot, uint32_t *serial)
-{
-	char again[32];
-
-	if (sscanf(word, "%4d-%10" SCNu32, slot, serial) != 2) {
-		return false;
-	}
-	(void)snprintf(again, sizeof(again), "%d-%" PRIu32, *slot, *serial);
-	return strcmp(again, word) == 0 && *slot >= 0 && *slot < BOARD_SLOTS;
-}
-
 static const char *
 listener_name(const struct connections *connections, const struct channel_connection *facts)
 {

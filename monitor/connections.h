@@ -37,8 +37,6 @@ struct connections {
 /** Empty, everything wanted. @return NULL for want of memory */
 struct connections *connections_new(const struct board *board) MUST_CHECK;
 void connections_free(struct connections **connections);
-/** @return false when it is no id "SLOT-SERIAL" */
-bool connections_parse_id(const char *word, int *slot, uint32_t *serial) MUST_CHECK;
 /** Take over those of one worker that are wanted.
  *  @param count  as the worker says; no more than the memory holds are read */
 void connections_take(struct connections *connections, int slot, uint64_t count, int memory);

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include "common/board.h"
+#include "common/channel.h"
 #include "common/config.h"
 #include "common/fault.h"
 #include "master/backends.h"
-#include "monitor/connections.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char configuration[] =
@@ -68,7 +68,7 @@ check_id(const char *word)
 	uint32_t serial;
 	int slot;
 
-	if (connections_parse_id(word, &slot, &serial)) {
+	if (channel_parse_connection(word, &slot, &serial)) {
 		PROMISE(slot >= 0 && slot < BOARD_SLOTS);
 		snprintf(again, sizeof(again), "%d-%" PRIu32, slot, serial);
 		PROMISE(strcmp(again, word) == 0);

@@ -434,6 +434,44 @@ START_TEST(both_ends_are_close_on_exec_and_every_type_has_a_name)
 }
 END_TEST
 
+static const struct {
+	const char *word;
+	int slot; /* -1: no id */
+	uint32_t serial;
+} connections[] = {
+	{"0-1", 0, 1},
+	{"1023-4294967295", 1023, 4294967295},
+	{"12-0", 12, 0},
+	{"1024-1", -1, 0},
+	{"-1-1", -1, 0},
+	{"1-4294967296", -1, 0},
+	{"1-99999999999", -1, 0},
+	{"01-1", -1, 0},
+	{"1-01", -1, 0},
+	{"1-1x", -1, 0},
+	{" 1-1", -1, 0},
+	{"1 -1", -1, 0},
+	{"1-+1", -1, 0},
+	{"1", -1, 0},
+	{"1-", -1, 0},
+	{"", -1, 0},
+	{"a-b", -1, 0},
+};
+
+START_TEST(a_connection_is_named_in_one_form)
+{
+	uint32_t serial = 0;
+	int slot = 0;
+
+	ck_assert_int_eq(channel_parse_connection(connections[_i].word, &slot, &serial),
+		connections[_i].slot >= 0);
+	if (connections[_i].slot >= 0) {
+		ck_assert_int_eq(slot, connections[_i].slot);
+		ck_assert_uint_eq(serial, connections[_i].serial);
+	}
+}
+END_TEST
+
 UNIT_TESTS("channel",
 	   tcase_add_loop_test(tests, each_type_arrives_as_it_was_sent, 0, (int)ARRAY_LEN(types));
 	   tcase_add_loop_test(
@@ -451,4 +489,6 @@ UNIT_TESTS("channel",
 	   tcase_add_test(tests, the_last_words_of_a_dead_child_are_read_before_its_end);
 	   tcase_add_test(tests, want_of_descriptors_is_told_from_a_broken_grammar);
 	   tcase_add_test(tests, a_descriptor_that_was_taken_is_not_closed);
-	   tcase_add_test(tests, both_ends_are_close_on_exec_and_every_type_has_a_name);)
+	   tcase_add_test(tests, both_ends_are_close_on_exec_and_every_type_has_a_name);
+	   tcase_add_loop_test(
+		   tests, a_connection_is_named_in_one_form, 0, (int)ARRAY_LEN(connections));)

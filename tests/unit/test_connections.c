@@ -38,43 +38,6 @@ destroy(void)
 }
 
 static const struct {
-	const char *word;
-	int slot; /* -1: no id */
-	uint32_t serial;
-} ids[] = {
-	{"0-1", 0, 1},
-	{"1023-4294967295", 1023, 4294967295},
-	{"12-0", 12, 0},
-	{"1024-1", -1, 0},
-	{"-1-1", -1, 0},
-	{"1-4294967296", -1, 0},
-	{"1-99999999999", -1, 0},
-	{"01-1", -1, 0},
-	{"1-01", -1, 0},
-	{"1-1x", -1, 0},
-	{" 1-1", -1, 0},
-	{"1 -1", -1, 0},
-	{"1-+1", -1, 0},
-	{"1", -1, 0},
-	{"1-", -1, 0},
-	{"", -1, 0},
-	{"a-b", -1, 0},
-};
-
-START_TEST(an_id_is_taken_in_its_one_form)
-{
-	uint32_t serial = 0;
-	int slot = 0;
-
-	ck_assert_int_eq(connections_parse_id(ids[_i].word, &slot, &serial), ids[_i].slot >= 0);
-	if (ids[_i].slot >= 0) {
-		ck_assert_int_eq(slot, ids[_i].slot);
-		ck_assert_uint_eq(serial, ids[_i].serial);
-	}
-}
-END_TEST
-
-static const struct {
 	const char *listener;
 	int64_t older_ms;
 	unsigned state;
@@ -208,7 +171,6 @@ START_TEST(a_row_has_its_facts_and_the_note_follows)
 END_TEST
 
 UNIT_TESTS("connections", tcase_add_checked_fixture(tests, create, destroy);
-	   tcase_add_loop_test(tests, an_id_is_taken_in_its_one_form, 0, ARRAY_LEN(ids));
 	   tcase_add_loop_test(tests, only_what_is_wanted_is_kept, 0, ARRAY_LEN(filters));
 	   tcase_add_test(tests, a_worker_that_says_too_much_is_read_to_the_end_of_its_memory);
 	   tcase_add_test(tests, the_oldest_comes_first);
