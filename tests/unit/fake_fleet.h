@@ -2,6 +2,7 @@
  * was asked for. Include once per test program. */
 #pragma once
 
+#include "common/channel.h"
 #include "master/fleet.h"
 
 static struct {
@@ -10,6 +11,13 @@ static struct {
 	int64_t drain_timeout_ms;
 	uint32_t released;
 	bool holds;
+	uint64_t askable; /* bit i: the worker in slot i hears questions */
+	uint64_t deaf;    /* of these: the question cannot be sent */
+	uint64_t asked;   /* for its list */
+	int list_memory;  /* of the last one asked; borrowed */
+	unsigned asked_kills;
+	int kill_slot;
+	uint32_t kill_serial;
 	void (*on_settled)(struct master *master, const char *failure);
 	void (*on_gone)(struct master *master);
 } fake_fleet = {.wanted = 2, .serving = 2};
@@ -65,25 +73,28 @@ bool
 fleet_can_be_asked(const struct fleet *fleet, int slot)
 {
 	(void)fleet;
-	(void)slot;
-	return false;
+	return slot < 64 && (fake_fleet.askable >> slot & 1) != 0;
 }
 bool
 fleet_ask_list(struct fleet *fleet, int slot, uint32_t id, int memory)
 {
 	(void)fleet;
-	(void)slot;
 	(void)id;
-	(void)memory;
-	return false;
+	if ((fake_fleet.deaf >> slot & 1) != 0) {
+		return false;
+	}
+	fake_fleet.asked |= UINT64_C(1) << slot;
+	fake_fleet.list_memory = memory;
+	return true;
 }
 bool
 fleet_ask_kill(struct fleet *fleet, int slot, const struct channel_kill *kill)
 {
 	(void)fleet;
-	(void)slot;
-	(void)kill;
-	return false;
+	fake_fleet.asked_kills++;
+	fake_fleet.kill_slot = slot;
+	fake_fleet.kill_serial = kill->serial;
+	return (fake_fleet.deaf >> slot & 1) == 0;
 }
 void
 fleet_send_log(struct fleet *fleet)
