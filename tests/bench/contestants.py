@@ -22,7 +22,8 @@ class Contestant:
     """One server program. Used as `with contestant.running(...)`: it serves echo inside."""
 
     name = ""
-    is_reference = False
+    is_reference = False  # its results are taken for granted: a run in which it fails is void
+    is_peer = False       # another program of the same trade
 
     def __init__(self, port, temp_dir):
         self.port = port

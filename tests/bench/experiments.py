@@ -1,29 +1,13 @@
-"""The measurements. Each returns rows for the report; a row that misses its target says so."""
+"""The measurements of echo. Each returns rows for the report; one that misses its target says so."""
 
 import contextlib
 import dataclasses
-import itertools
-import json
 import os
 import shutil
-import statistics
-import subprocess
-import time
 
 import readings
-from contestants import BenchError
-
-
-@dataclasses.dataclass
-class Row:
-    """One line of the report."""
-
-    what: str
-    ours: str
-    yardstick: str = ""
-    ratio: str = ""
-    target: str = ""
-    is_met: bool | None = None  # None: shown, not judged
+from measuring import (Row, await_accepted, cpu_per_operation_us, failures_row, in_turns,
+                       ratio_row)
 
 
 @dataclasses.dataclass
@@ -52,7 +36,6 @@ QUICK = Sizes(cpu_rounds=1, burst_rounds=1, hold=2000, pingpong_sessions=16,
               pingpong_rounds=200, short=1000, burst=1000, fair_workers=4, trickle=40, trickle_ms=5, fair_burst=400,
               judges_ratios=False)
 
-ACCEPTED_S = 20
 HOLD_PSS_BYTES_MAX = 300
 PINGPONG_PACE_MS = 2  # slow enough for the workers to take turns
 PINGPONG_RATIO_MAX = 1.15
@@ -62,85 +45,6 @@ FAIR_WAKEUPS_MAX = 1.1
 FAIR_EMPTY_ACCEPTS_MAX = 0.1
 FAIR_TRICKLE_DISTANCE_MAX = 3  # connections of a worker above or below the mean
 FAIR_BURST_MOST_TO_LEAST_MAX = 1.07
-
-
-class Load:
-    """Runs the load client; each run has source addresses of its own.
-
-    Ports that an earlier run left in TIME_WAIT would make connect() search, and slow.
-    """
-
-    def __init__(self, program):
-        self.program = program
-        self.runs = itertools.count(1)
-
-    def __call__(self, contestant, arguments, while_held=None):
-        command = [self.program, "--target", contestant.target, "--timeout", "60", "--source",
-                   f"127.{next(self.runs) % 250 + 1}.0.1", *map(str, arguments)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              text=True) as client:
-            if while_held:
-                line = client.stdout.readline()
-                if not line.startswith("holding"):
-                    raise BenchError(f"load said {line!r}")
-                while_held()
-            output, _ = client.communicate("\n")
-        if not output:
-            raise BenchError(f"load failed: {' '.join(command)}")
-        result = json.loads(output.splitlines()[-1])
-        if contestant.is_reference and result["failed"]:
-            raise BenchError(f"the run is void, {contestant.name} lost sessions: {output}")
-        return result
-
-
-def cpu_per_operation_us(contestant, load, arguments, operations, held):
-    """CPU time of the server per operation; with held connections, without their accepts."""
-    pids = contestant.pids()
-    begin = {"cpu_us": readings.cpu_us(pids)}
-    workers = contestant.worker_pids()
-    sockets = {pid: readings.socket_count(pid) for pid in workers}
-
-    def note():
-        await_accepted(workers, sockets, held)
-        begin["cpu_us"] = readings.cpu_us(pids)
-
-    result = load(contestant, arguments, note if held else None)
-    if contestant.pids() != pids:
-        raise BenchError(f"{contestant.name} changed its processes:\n{contestant.log_tail()}")
-    return (readings.cpu_us(pids) - begin["cpu_us"]) / operations, result
-
-
-def alternate(ours, yardstick, rounds, measure):
-    """Measures both in turns and changes who is first, so that a slow spell hits both alike."""
-    values = {ours: [], yardstick: []}
-    for turn in range(rounds):
-        order = [yardstick, ours] if turn % 2 == 0 else [ours, yardstick]
-        for contestant in order:
-            values[contestant].append(measure(contestant))
-    return values[ours], values[yardstick]
-
-
-def ratio_row(what, ours, yardstick, unit, ratio_max, judged, digits=2):
-    """A row from values that were taken in turns: the median of the ratios of the pairs."""
-    ratios = [one / other for one, other in zip(ours, yardstick)]
-    median = statistics.median(ratios)
-    return Row(what, f"{statistics.median(ours):.{digits}f} {unit}",
-               f"{statistics.median(yardstick):.{digits}f} {unit}",
-               f"{median:.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
-               f"ratio at most {ratio_max}" if judged else "",
-               median <= ratio_max if judged else None)
-
-
-def failures_row(what, results):
-    """A row on lost sessions of our server: none may fail."""
-    failed = sum(result["failed"] for result in results)
-    reasons = {}
-    for result in results:
-        for reason, count in result["failed_reasons"].items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    total = sum(result["sessions"] for result in results)
-    shown = "".join(f", {count} {reason}" for reason, count in sorted(reasons.items()))
-    return Row(what, f"{failed} of {total}{shown}", target="none", is_met=failed == 0)
 
 
 def watch_held(contestant, load, arguments, count):
@@ -162,16 +66,6 @@ def watch_held(contestant, load, arguments, count):
     found["result"] = load(contestant, arguments, note)
     found["overflows"] = readings.listen_overflows() - before["overflows"]
     return found
-
-
-def await_accepted(workers, sockets, count):
-    """Waits until the server has what the client has: a queued connection is none of its own yet."""
-    deadline = time.monotonic() + ACCEPTED_S
-    while time.monotonic() < deadline:
-        if sum(readings.socket_count(pid) - sockets[pid] for pid in workers) >= count:
-            return
-        time.sleep(0.02)
-    raise BenchError(f"the client holds {count} connections, but the server does not")
 
 
 def read_totals(everyone, workers):
@@ -268,10 +162,10 @@ def cpu_rows(ours, yardstick, load, sizes, case):
                     results.append(result)
                 return cpu
 
-        values = alternate(ours, yardstick, sizes.cpu_rounds, measure)
+        values = in_turns([yardstick, ours], sizes.cpu_rounds, measure)
         is_judged = sizes.judges_ratios and place is apart
-        rows.append(ratio_row(f"{case.name}, {how}: server CPU per {case.operation}", *values,
-                              "us", case.ratio_max, is_judged))
+        rows.append(ratio_row(f"{case.name}, {how}: server CPU per {case.operation}",
+                              values[ours], values[yardstick], "us", case.ratio_max, is_judged))
     return rows + [failures_row(f"{case.name}: failed", results)]
 
 
@@ -319,12 +213,12 @@ def burst(ours, yardstick, load, sizes):
                 overflows.append(readings.listen_overflows() - before)
             return result["elapsed_us"] / 1000
 
-    values = alternate(ours, yardstick, sizes.burst_rounds, measure)
+    values = in_turns([yardstick, ours], sizes.burst_rounds, measure)
     name = f"{sizes.burst} connects at once"
     late = sum(result["connects_over_900ms"] for result in results)
     return [failures_row(f"{name}: lost", results),
-            ratio_row(f"{name}: time until all are served", *values, "ms", BURST_RATIO_MAX,
-                      sizes.judges_ratios, 0),
+            ratio_row(f"{name}: time until all are served", values[ours], values[yardstick], "ms",
+                      BURST_RATIO_MAX, sizes.judges_ratios, 0),
             Row(f"{name}: packets refused, connects over 900 ms", f"{sum(overflows)}, {late}")]
 
 

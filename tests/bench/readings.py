@@ -3,6 +3,7 @@
 Everything is read from outside, so that a server cannot flatter itself.
 """
 
+import collections
 import os
 import re
 import signal
@@ -111,6 +112,38 @@ class Accepts:
         self.tracer.wait()
         with open(self.path, encoding="utf-8", errors="replace") as trace:
             self.empty = sum("EAGAIN" in line for line in trace)
+
+
+class SystemCalls:
+    """Counts the system calls of processes by name, between start and stop; needs strace."""
+
+    ATTACH_S = 10
+
+    def __init__(self, pids, temp_dir):
+        self.pids = pids
+        self.path = os.path.join(temp_dir, "calls")
+        self.tracer = None
+
+    def start(self):
+        """Returns when all processes are watched."""
+        command = ["strace", "-qq", "-f", "-c", "-U", "calls,name", "-o", self.path]
+        self.tracer = subprocess.Popen(command + [f"--attach={pid}" for pid in self.pids])
+        deadline = time.monotonic() + self.ATTACH_S
+        while not all(map(is_traced, self.pids)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def stop(self):
+        """The counts; epoll_wait stands for all its kin."""
+        self.tracer.send_signal(signal.SIGINT)
+        self.tracer.wait()
+        with open(self.path, encoding="ascii") as table:
+            rows = [line.split() for line in table]
+        counts = collections.Counter()
+        for words in rows:
+            if len(words) == 2 and words[0].isdigit() and words[1] != "total":
+                name = "epoll_wait" if words[1].startswith("epoll_p") else words[1]
+                counts[name] += int(words[0])
+        return counts
 
 
 def is_traced(pid):

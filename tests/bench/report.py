@@ -1,12 +1,21 @@
 """The table, on the terminal and as docs/benchmarks.md."""
 
+import dataclasses
 import datetime
 import os
 import platform
 import re
 import textwrap
 
-HEADINGS = ("what", "{ours}", "{yardstick}", "ratio", "target", "verdict")
+
+@dataclasses.dataclass
+class Table:
+    """A part of the report."""
+
+    name: str
+    rows: list
+    cells: list  # headings first
+    versions: list  # of the programs in it, several lines each
 
 
 def verdict(row):
@@ -14,11 +23,11 @@ def verdict(row):
     return {True: "met", False: "MISSED", None: ""}[row.is_met]
 
 
-def cells(rows, ours, yardstick):
+def cells(rows, ours, yardstick, others=()):
     """The table as text, headings first."""
-    names = {"ours": ours, "yardstick": yardstick}
-    return [[heading.format(**names) for heading in HEADINGS]] + [
-        [row.what, row.ours, row.yardstick, row.ratio, row.target, verdict(row)] for row in rows]
+    return [["what", ours, yardstick, *others, "ratio", "target", "verdict"]] + [
+        [row.what, row.ours, row.yardstick, *(row.others.get(name, "") for name in others),
+         row.ratio, row.target, verdict(row)] for row in rows]
 
 
 def as_text(table):
@@ -47,7 +56,7 @@ def machine():
 
 TEXT = """# Benchmarks
 
-Made by `{command}` on {date}; do not edit.
+Made by `{command}` on {date} in {took_s:.0f} s; do not edit.
 {machine}; load average at the beginning {load_average:.1f}.
 
 {versions}
@@ -55,20 +64,34 @@ Made by `{command}` on {date}; do not edit.
 Client and servers share the machine over loopback, in a network namespace of the run's own. All
 values come from one run. CPU time is measured in {cpu_rounds} rounds, bursts in {burst_rounds};
 the contestants take turns, and a ratio is the median of the ratios of the rounds, with the least
-and the greatest behind it. Take ratios, not absolutes: `tests/bench/run --self` tells how far, by measuring the yardstick
-beside itself. CPU time per operation is judged with one worker on a core of its own, where the
+and the greatest behind it. Take ratios, not absolutes: `tests/bench/run --self` tells how far, by measuring the yardsticks
+beside themselves. CPU time, memory and wake-ups are those of all processes of a server, read
+from outside. The client, `tests/bench/load.c`, checks every byte that comes back.
+`tests/bench/run --help` tells how to measure a part of this.
+
+## Echo
+
+The yardstick is `tests/bench/yardstick_echo.c`, the least echo server that is correct: no timeouts,
+no limits, no statistics, no supervision, no balance. CPU time per operation is judged with one worker on a core of its own, where the
 yardstick equals itself within 4 %; with two workers and the client mixed on the same cores it
 differs from itself by a quarter from round to round, and the ratio is shown only.
 
-The yardstick is `tests/bench/yardstick_echo.c`, the least echo server that is correct: no timeouts,
-no limits, no statistics, no supervision, no balance. The client, `tests/bench/load.c`, checks every
-byte that comes back. CPU time, memory and wake-ups are those of all processes of a server, read
-from outside.
+{echo}
 
-{table}
+## Proxy
+
+{proxy_text}
+
+{proxy}
 
 {summary}
 """
+
+PROXY_TEXT = """The floor is `tests/bench/yardstick_proxy.c`, the least proxy that is correct: it passes on bytes,
+ends and resets, and has no timeouts, no limits, no statistics, no choice of servers, no supervision. It moves bytes by recv and
+send, floor-splice moves them by splice(2) through a pipe. nginx (its stream module) and HAProxy (its TCP mode) are
+those of the distribution, without logs, with as many workers or threads as the others and with room for all clients. One echo
+server (`tests/bench/yardstick_echo.c`) is the back end of all."""
 
 
 def wrap(text):
@@ -79,12 +102,15 @@ def wrap(text):
                        if paragraph[:1].isalpha() else paragraph for paragraph in paragraphs)
 
 
-def write(path, table, command, versions, sizes, load_average, summary):
+def write(path, tables, command, sizes, load_average, took_s, summary):
     """The document."""
+    by_name = {table.name: as_markdown(table.cells) for table in tables}
     # Versions are several lines each; a block keeps them as they are.
-    shown = "\n".join(f"    {line}" for version in versions for line in version.splitlines())
-    path.write_text(wrap(TEXT.format(
+    shown = "\n".join(f"    {line}" for table in tables for version in table.versions
+                      for line in version.splitlines())
+    text = TEXT.format(
         command=command, date=datetime.date.today().isoformat(), machine=machine(),
-        load_average=load_average, versions=shown, cpu_rounds=sizes.cpu_rounds,
-        burst_rounds=sizes.burst_rounds, table=as_markdown(table), summary=summary)).rstrip() + "\n",
-        encoding="utf-8")
+        load_average=load_average, took_s=took_s, versions=shown, cpu_rounds=sizes.cpu_rounds,
+        burst_rounds=sizes.burst_rounds, echo=by_name.get("echo", "Not measured."),
+        proxy=by_name.get("proxy", "Not measured."), proxy_text=PROXY_TEXT, summary=summary)
+    path.write_text(wrap(text).rstrip() + "\n", encoding="utf-8")

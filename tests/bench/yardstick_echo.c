@@ -6,24 +6,18 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/bench/bench_address.h"
+#include "tests/bench/yardstick.h"
 
 #define EVENTS_MAX     256
 #define SCRATCH_BYTES  65536
-#define PROCESSES_MAX  256
 #define SPARE_FD_COUNT 16
 
 /* What a client has not taken yet. Rare: only clients that send faster than they read have one. */
@@ -31,6 +25,11 @@ struct pending {
 	size_t begin;
 	size_t end;
 	char bytes[SCRATCH_BYTES];
+};
+
+struct plan {
+	int listener_fd;
+	bool takes_turns;
 };
 
 struct yardstick {
@@ -45,19 +44,12 @@ struct yardstick {
 };
 
 static void
-die(const char *what)
-{
-	fprintf(stderr, "yardstick_echo: %s: %s\n", what, strerror(errno));
-	exit(2);
-}
-
-static void
 watch(struct yardstick *server, int operation, int fd, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.fd = fd};
 
 	if (epoll_ctl(server->epoll_fd, operation, fd, &event) < 0) {
-		die("epoll_ctl");
+		yardstick_die("epoll_ctl");
 	}
 }
 
@@ -180,26 +172,20 @@ on_event(struct yardstick *server, int fd)
 }
 
 static void
-server_run(int listener_fd, bool takes_turns)
+server_run(void *argument)
 {
+	const struct plan *plan = argument;
 	static struct yardstick server;
 	struct epoll_event events[EVENTS_MAX];
-	struct rlimit limit;
+	uint64_t descriptor_limit = yardstick_descriptor_limit();
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/*
-	 * Workers of a real server have sessions of their own, and the kernel's autogroups share
-	 * the CPU by session: in one session, these would be run in larger and cheaper batches.
-	 */
-	setsid();
-	getrlimit(RLIMIT_NOFILE, &limit);
-	server.listener_fd = listener_fd;
-	server.takes_turns = takes_turns;
+	server.listener_fd = plan->listener_fd;
+	server.takes_turns = plan->takes_turns;
 	server.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	server.open_max = limit.rlim_cur - SPARE_FD_COUNT;
-	server.pending_by_fd = calloc(limit.rlim_cur, sizeof(struct pending *));
+	server.open_max = descriptor_limit - SPARE_FD_COUNT;
+	server.pending_by_fd = calloc(descriptor_limit, sizeof(struct pending *));
 	if (server.epoll_fd < 0 || server.pending_by_fd == NULL) {
-		die("cannot start a process");
+		yardstick_die("cannot start a process");
 	}
 	follow_open_count(&server);
 	for (;;) {
@@ -208,39 +194,6 @@ server_run(int listener_fd, bool takes_turns)
 		for (int i = 0; i < count; i++) {
 			on_event(&server, events[i].data.fd);
 		}
-	}
-}
-
-static int
-listen_on(const char *text, int backlog)
-{
-	struct bench_address address;
-	int on = 1;
-
-	if (bench_address_parse(text, &address) < 0) {
-		fprintf(stderr, "yardstick_echo: not ADDRESS:PORT: %s\n", text);
-		exit(2);
-	}
-	int fd = socket(
-		bench_address_family(&address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* Accepted sockets inherit TCP_NODELAY: it costs no call per connection. */
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-		bind(fd, (struct sockaddr *)&address.socket_address, address.len) < 0 ||
-		listen(fd, backlog) < 0) {
-		die(text);
-	}
-	return fd;
-}
-
-static void
-raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 }
 
@@ -273,24 +226,9 @@ main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (process_count < 1 || process_count > PROCESSES_MAX) {
-		fprintf(stderr, "yardstick_echo: -w wants 1 to %d\n", PROCESSES_MAX);
-		return 2;
-	}
-	raise_descriptor_limit();
-	int listener_fd = listen_on(listen_text, backlog);
-	for (int i = 0; i < process_count; i++) {
-		pid_t pid = fork();
-
-		if (pid < 0) {
-			die("fork");
-		}
-		if (pid == 0) {
-			server_run(listener_fd, takes_turns);
-		}
-	}
-	/* A process that ends is a fault of the yardstick: end all, so that the run fails loudly.
-	 */
-	wait(NULL);
-	return 1;
+	struct plan plan = {
+		.listener_fd = yardstick_listen(listen_text, backlog),
+		.takes_turns = takes_turns,
+	};
+	return yardstick_run(process_count, server_run, &plan);
 }
