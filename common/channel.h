@@ -149,15 +149,22 @@ struct channel_connection {
 	int16_t board_listener; /* index on the board */
 	uint8_t state;          /* of TCP, as the kernel numbers it; 0: not TCP */
 	uint8_t phase;          /* enum channel_phase */
-	union peer peer;
-	int32_t reserved;
+	union peer peer;        /* the client */
+	union peer via;         /* the load balancer that connected for it; AF_UNSPEC: itself */
 	uint64_t age_ms;
 	uint64_t idle_ms; /* since anything was received */
 	uint64_t received_bytes, sent_bytes;
 	uint64_t pending_bytes; /* that we owe and the socket has not taken */
 	uint64_t unsent_bytes;  /* in the socket, not sent yet */
 };
-enum channel_phase { PHASE_FRESH, PHASE_OPEN, PHASE_ENDED, PHASE_FLUSHING, PHASE_LINGERING };
+enum channel_phase {
+	PHASE_PRELUDE,
+	PHASE_FRESH,
+	PHASE_OPEN,
+	PHASE_ENDED,
+	PHASE_FLUSHING,
+	PHASE_LINGERING
+};
 
 struct channel_message {
 	enum channel_type type;

@@ -82,6 +82,9 @@ struct listener_config {
 	} keepalive;
 	struct network_list allow; /* none: every client that is not in `deny` */
 	struct network_list deny;
+	bool accept_proxy;
+	struct network_list trusted; /* of accept_proxy */
+	int64_t proxy_timeout_ms;
 	char *upstream;                /* name; "" unless the protocol is proxy */
 	int64_t half_close_timeout_ms; /* CONFIG_NONE */
 	struct config_origin origin;   /* where the listener's group stands */

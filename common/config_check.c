@@ -275,28 +275,87 @@ check_limits(const struct check *check, int listener)
 	}
 }
 
-/* Options of TCP on a listener that has none, and the other way round. */
+static size_t
+count_unix(const struct address_list *list)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < list->count; i++) {
+		count += list->items[i].any.sa_family == AF_UNIX ? 1 : 0;
+	}
+	return count;
+}
+
+/* Options of TCP on a listener that has none, and the other way round. A client of a unix socket
+ * has an address only if a PROXY header gives it one. */
 static void
 check_family(const struct check *check, int listener)
 {
-	static const char *const tcp[] = {"no_delay", "user_timeout", "keepalive.idle",
-		"keepalive.interval", "keepalive.probes", "allow", "deny"};
-	const struct address_list *list = &check->config->listeners[listener].addresses;
-	size_t unix_count = 0;
+	static const char *const of_tcp[] = {"no_delay", "user_timeout", "keepalive.idle",
+		"keepalive.interval", "keepalive.probes", "trusted", "allow", "deny"};
+	const struct listener_config *config = &check->config->listeners[listener];
+	size_t count = config->addresses.count, unix_count = count_unix(&config->addresses);
+	size_t idle_count = ARRAY_LEN(of_tcp) - (config->accept_proxy ? 2 : 0);
 
-	for (size_t i = 0; i < list->count; i++) {
-		unix_count += list->items[i].any.sa_family == AF_UNIX ? 1 : 0;
-	}
-	if (list->count > 0 && unix_count == 0 && is_wanted(check, listener, "unix_mode")) {
+	if (count > 0 && unix_count == 0 && is_wanted(check, listener, "unix_mode")) {
 		complain(check, FINDING_WARNING, listener, "unix_mode",
 			"no effect: no address of this listener is a unix socket");
 	}
-	for (size_t i = 0; i < ARRAY_LEN(tcp); i++) {
-		if (list->count > 0 && unix_count == list->count &&
-			is_wanted(check, listener, tcp[i])) {
-			complain(check, FINDING_WARNING, listener, tcp[i],
+	for (size_t i = 0; count > 0 && unix_count == count && i < idle_count; i++) {
+		if (is_wanted(check, listener, of_tcp[i])) {
+			complain(check, FINDING_WARNING, listener, of_tcp[i],
 				"no effect: every address of this listener is a unix socket");
 		}
+	}
+}
+
+/* One that could not be read has its default now, and has been complained about. */
+static bool
+may_be_broken(const struct check *check, int listener, const char *path)
+{
+	return check->findings->errors > 0 &&
+	       config_origin_of(check->config, listener, path).file != NULL;
+}
+
+static void
+check_trusted(const struct check *check, int listener)
+{
+	const struct network_list *trusted = &check->config->listeners[listener].trusted;
+	const struct address_list *addresses = &check->config->listeners[listener].addresses;
+	char text[NETWORK_TEXT_MAX];
+
+	if (trusted->count == 0 && count_unix(addresses) < addresses->count &&
+		!may_be_broken(check, listener, "trusted")) {
+		complain(check, FINDING_FILE, listener, "trusted",
+			"is required by accept_proxy; allowed: the networks of your load "
+			"balancers; hint: without it every client could claim any address");
+	}
+	for (size_t i = 0; i < trusted->count; i++) {
+		if (network_is_everything(&trusted->items[i])) {
+			complain(check, FINDING_WARNING, listener, "trusted",
+				"%s lets everybody who can connect claim any address",
+				network_format(&trusted->items[i], text));
+		}
+	}
+}
+
+static void
+check_accept_proxy(const struct check *check, int listener)
+{
+	const struct listener_config *config = &check->config->listeners[listener];
+
+	if (config->accept_proxy) {
+		check_trusted(check, listener);
+		return;
+	}
+	if (config->trusted.count > 0 && !may_be_broken(check, listener, "accept_proxy")) {
+		complain(check, FINDING_FILE, listener, "trusted",
+			"no effect without accept_proxy; hint: write accept_proxy = true, or leave "
+			"it out");
+	}
+	if (is_wanted(check, listener, "proxy_timeout")) {
+		complain(check, FINDING_WARNING, listener, "proxy_timeout",
+			"no effect without accept_proxy");
 	}
 }
 
@@ -359,6 +418,7 @@ config_check(const struct config *config, struct findings *findings)
 		check_limits(&check, i);
 		check_keepalive(&check, i);
 		check_family(&check, i);
+		check_accept_proxy(&check, i);
 	}
 	config_check_upstreams(config, findings);
 }

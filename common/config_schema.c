@@ -169,6 +169,19 @@ const struct option config_schema[] = {
 	 .effect = EFFECT_NEW_CONNECTIONS,
 	 .help = "Networks whose clients are reset before a byte of theirs is read, also those "
 		 "that are in allow."},
+	{LISTENER(accept_proxy), .path = "accept_proxy", .type = OPTION_BOOL, .fallback = "false",
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Every connection begins with a PROXY header, version 1 or 2, in which a load "
+		 "balancer says who the client is; that address is the one that lists, limits, "
+		 "hashes, logs and send_proxy then use. A connection without one is reset."},
+	{LISTENER(trusted), .path = "trusted", .type = OPTION_NETWORKS, .fallback = "",
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "For accept_proxy, which demands it: networks of the load balancers; whoever else "
+		 "connects is reset. Over a unix socket everybody is trusted whom unix_mode lets "
+		 "connect."},
+	{LISTENER(proxy_timeout_ms), .path = "proxy_timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "3s", .min = 1, .max = HOUR, .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "For accept_proxy: how long the whole PROXY header may take, from the accept on."},
 	{LISTENER(upstream), .path = "upstream", .type = OPTION_TEXT, .fallback = "", .max = 31,
 	 .effect = EFFECT_NEW_CONNECTIONS,
 	 .help = "For protocol proxy: name of the upstream whose servers take the clients."},

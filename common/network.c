@@ -138,6 +138,12 @@ network_parse(const char *string, struct network *network, struct fault *why)
 	return 0;
 }
 
+bool
+network_is_everything(const struct network *network)
+{
+	return network->bits == (is_mapped(network) ? BITS_MAPPED : 0);
+}
+
 static bool
 network_contains_address(const struct network *network, const struct in6_addr *address)
 {

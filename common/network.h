@@ -33,6 +33,8 @@ struct network_set {
  *  @return 0; -EINVAL with a sentence: not an address, length out of range, or host bits that are
  *          set, with the network that was probably meant */
 int network_parse(const char *string, struct network *network, struct fault *why) MUST_CHECK;
+/** Whether it is 0.0.0.0/0 or ::/0. */
+bool network_is_everything(const struct network *network);
 /** 0.0.0.0/0 is every IPv4 address and ::/0 every IPv6 address: neither has those of the other.
  *  False for peers without an address (unix sockets). */
 bool network_contains(const struct network *network, const union peer *peer);

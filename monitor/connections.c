@@ -1,4 +1,4 @@
-/* A hundred thousand rows are 14 MB while they are shown, and nothing afterwards. */
+/* A hundred thousand rows are 16 MB while they are shown, and nothing afterwards. */
 #include "monitor/connections.h"
 
 #include <errno.h>
@@ -150,6 +150,7 @@ static const char *
 phase_name(unsigned phase)
 {
 	static const char *const names[] = {
+		[PHASE_PRELUDE] = "prelude",
 		[PHASE_FRESH] = "fresh",
 		[PHASE_OPEN] = "open",
 		[PHASE_ENDED] = "ended",
@@ -166,12 +167,19 @@ state_name(unsigned state)
 	return state == 0 ? "-" : sock_diag_state_name((enum sock_diag_state)state);
 }
 
+/* Whether somebody else has connected for the client. */
+static bool
+has_sender(const struct channel_connection *facts)
+{
+	return facts->via.any.sa_family != AF_UNSPEC;
+}
+
 static void
 json_connection(
 	struct json *json, const struct connections *connections, const struct connection_row *row)
 {
 	const struct channel_connection *facts = &row->facts;
-	char id[32], peer[ADDRESS_TEXT_MAX];
+	char id[32], peer[ADDRESS_TEXT_MAX], via[ADDRESS_TEXT_MAX];
 
 	(void)snprintf(id, sizeof(id), "%d-%" PRIu32, row->slot, facts->serial);
 	json_object_begin(json, NULL);
@@ -179,6 +187,7 @@ json_connection(
 	json_signed(json, "worker", row->slot);
 	json_string(json, "listener", listener_name(connections, facts));
 	json_string(json, "peer", peer_format(&facts->peer, peer));
+	json_string(json, "via", has_sender(facts) ? peer_format(&facts->via, via) : NULL);
 	json_string(json, "state", state_name(facts->state));
 	json_string(json, "phase", phase_name(facts->phase));
 	json_unsigned(json, "age_ms", facts->age_ms);
@@ -220,6 +229,26 @@ table_connection(struct table *table, const struct connections *connections,
 	table_cell(table, "%" PRIu64, facts->unsent_bytes);
 }
 
+static void
+table_via(struct table *table, const struct channel_connection *facts)
+{
+	char via[ADDRESS_TEXT_MAX];
+
+	table_cell(table, "%s", has_sender(facts) ? peer_format(&facts->via, via) : "-");
+}
+
+static bool
+any_has_sender(const struct connections *connections)
+{
+	for (size_t i = 0; i < connections->count; i++) {
+		if (has_sender(&connections->rows[i].facts)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The last column is for load balancers, where there are any. */
 static int
 print_table(const struct connections *connections, const struct render *render, FILE *stream)
 {
@@ -235,8 +264,10 @@ print_table(const struct connections *connections, const struct render *render, 
 		{"sent", TABLE_RIGHT},
 		{"pending", TABLE_RIGHT},
 		{"unsent", TABLE_RIGHT},
+		{"via", TABLE_LEFT},
 	};
-	struct table *table = table_new(columns, ARRAY_LEN(columns));
+	bool with_via = any_has_sender(connections);
+	struct table *table = table_new(columns, ARRAY_LEN(columns) - (with_via ? 0 : 1));
 	int error;
 
 	if (table == NULL) {
@@ -244,6 +275,9 @@ print_table(const struct connections *connections, const struct render *render, 
 	}
 	for (size_t i = 0; i < connections->count; i++) {
 		table_connection(table, connections, &connections->rows[i]);
+		if (with_via) {
+			table_via(table, &connections->rows[i].facts);
+		}
 	}
 	error = table_print(table, stream, render->with_colour);
 	table_free(&table);

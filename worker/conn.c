@@ -19,6 +19,7 @@
 #include "worker/gate.h"
 #include "worker/ledger.h"
 #include "worker/output.h"
+#include "worker/prelude.h"
 #include "worker/service.h"
 #include "worker/settings.h"
 
@@ -52,7 +53,7 @@ conn_room(const struct conn *conn)
 static bool
 conn_is_just_born(const struct conn *conn)
 {
-	return conn->phase == CONN_FRESH &&
+	return conn->phase <= CONN_FRESH &&
 	       (uint16_t)(conn->settings->service->turn - conn->born_turn) <= 1;
 }
 
@@ -213,6 +214,7 @@ conn_wants_to_read(const struct conn *conn)
 	size_t ceiling = conn->settings->max_pending_bytes;
 
 	switch ((enum conn_phase)conn->phase) {
+	case CONN_PRELUDE:
 	case CONN_FRESH:
 	case CONN_OPEN:
 		return conn->pending == NULL || output_pending(conn->pending) <= ceiling / 2 ||
@@ -230,7 +232,8 @@ static int
 conn_wants(const struct conn *conn)
 {
 	const struct protocol *protocol = conn->settings->protocol;
-	bool is_up_to_us = protocol->wants == NULL || conn->phase >= CONN_FLUSHING;
+	bool is_up_to_us = protocol->wants == NULL || conn->phase >= CONN_FLUSHING ||
+			   conn->phase == CONN_PRELUDE;
 
 	if (is_up_to_us) {
 		return conn_wants_to_read(conn) ? EV_READ : 0;
@@ -272,6 +275,39 @@ conn_not_watched(void)
 	return verdict_failed(CLOSE_no_memory);
 }
 
+/* Who the client is, is known: the gate, then its protocol. */
+static struct verdict
+conn_welcome(struct conn *conn)
+{
+	const struct protocol *protocol = conn->settings->protocol;
+	struct verdict verdict = gate_admit(conn);
+
+	if (verdict.kind != VERDICT_GO_ON) {
+		return verdict;
+	}
+	conn->is_admitted = true;
+	return protocol->on_open == NULL ? verdict_go_on() : protocol->on_open(conn);
+}
+
+/* With the whole header there, the client is known; a worker that is finishing tells its protocol
+ * so only now. */
+static struct verdict
+conn_read_prelude(struct conn *conn)
+{
+	const struct settings *settings = conn->settings;
+	struct verdict verdict = prelude_read(conn);
+
+	if (verdict.kind != VERDICT_GO_ON || conn->phase == CONN_PRELUDE) {
+		return verdict;
+	}
+	verdict = conn_welcome(conn);
+	if (verdict.kind == VERDICT_GO_ON && service_is_leaving(settings->service) &&
+		settings->protocol->on_drain != NULL) {
+		verdict = settings->protocol->on_drain(conn);
+	}
+	return verdict;
+}
+
 static struct verdict
 conn_step(struct conn *conn, int events)
 {
@@ -279,6 +315,9 @@ conn_step(struct conn *conn, int events)
 
 	if ((events & EV_ERROR) != 0) {
 		return conn_not_watched();
+	}
+	if (conn->phase == CONN_PRELUDE) {
+		return conn_read_prelude(conn);
 	}
 	if ((events & EV_WRITE) != 0) {
 		verdict = conn->pending != NULL ? conn_flush(conn) : conn_writable(conn);
@@ -379,26 +418,12 @@ conn_unlink(struct conn *conn, struct service *service)
 	}
 }
 
-/* Who the client is, is known: the gate, then its protocol. */
-static struct verdict
-conn_welcome(struct conn *conn)
-{
-	const struct protocol *protocol = conn->settings->protocol;
-	struct verdict verdict = gate_admit(conn);
-
-	if (verdict.kind != VERDICT_GO_ON) {
-		return verdict;
-	}
-	conn->is_admitted = true;
-	return protocol->on_open == NULL ? verdict_go_on() : protocol->on_open(conn);
-}
-
 int
 conn_open(struct settings *settings, int fd, const union peer *peer)
 {
 	const struct protocol *protocol = settings->protocol;
 	struct service *service = settings->service;
-	size_t size = sizeof(struct conn) + protocol->state_size;
+	size_t size = sizeof(struct conn) + protocol->state_size + prelude_size(settings);
 	struct conn *conn = malloc(size);
 
 	if (conn == NULL) {
@@ -409,7 +434,7 @@ conn_open(struct settings *settings, int fd, const union peer *peer)
 	memset(conn, 0, size);
 	conn->settings = settings_hold(settings);
 	conn->peer = *peer;
-	conn->phase = CONN_FRESH;
+	conn->phase = settings->gate.accepts_proxy ? CONN_PRELUDE : CONN_FRESH;
 	conn->born_turn = service->turn;
 	conn->serial = ++service->last_serial;
 	conn->born_ds = (uint32_t)(service->now_ms / MS_PER_TENTH);
@@ -419,7 +444,8 @@ conn_open(struct settings *settings, int fd, const union peer *peer)
 	ev_io_init(&conn->watcher, conn_on_event, fd, EV_READ);
 	ev_io_start(service->loop, &conn->watcher);
 	timeouts_start(conn);
-	conn_apply(crash_hold(conn), conn_welcome(conn));
+	crash_hold(conn);
+	conn_apply(conn, conn->phase == CONN_PRELUDE ? prelude_begin(conn) : conn_welcome(conn));
 	return 0;
 }
 
@@ -435,6 +461,9 @@ conn_ends_by_reset(const struct conn *conn, enum close_reason reason)
 	case CLOSE_peer_unreachable:
 	case CLOSE_killed:
 	case CLOSE_denied:
+	case CLOSE_untrusted:
+	case CLOSE_proxy_header:
+	case CLOSE_proxy_timeout:
 		return true;
 	case CLOSE_no_memory:
 	case CLOSE_error:
@@ -467,6 +496,7 @@ conn_close(struct conn *conn, enum close_reason reason)
 	if (conn->is_admitted) {
 		conn_leave(conn, reason);
 	}
+	prelude_end(conn);
 	ledger_close(settings, reason);
 	ev_io_stop(service->loop, &conn->watcher);
 	if (conn_ends_by_reset(conn, reason)) {
@@ -488,7 +518,7 @@ conn_drain(struct conn *conn)
 {
 	const struct protocol *protocol = conn->settings->protocol;
 
-	if (protocol->on_drain != NULL && conn->phase < CONN_FLUSHING) {
+	if (protocol->on_drain != NULL && conn->is_admitted && conn->phase < CONN_FLUSHING) {
 		crash_hold(conn);
 		conn_apply(conn, protocol->on_drain(conn));
 	}

@@ -18,7 +18,8 @@ struct output;
 struct settings;
 
 enum conn_phase {
-	CONN_FRESH, /* nothing received yet */
+	CONN_PRELUDE, /* its PROXY header is not complete (prelude.h) */
+	CONN_FRESH,   /* nothing received yet */
 	CONN_OPEN,
 	CONN_ENDED,     /* the client has sent its last byte; the protocol goes on sending */
 	CONN_FLUSHING,  /* ends once the pending output is sent; nothing more is read */
@@ -34,7 +35,7 @@ struct conn {
 	struct conn *prev, *next; /* in the service's list */
 	struct settings *settings;
 	struct output *pending; /* NULL: nothing is owed */
-	union peer peer;
+	union peer peer;        /* the client; in the prelude whoever has connected */
 	uint16_t born_turn;
 	uint8_t phase : 4;       /* enum conn_phase */
 	uint8_t is_admitted : 1; /* past the gate: its protocol knows of it */

@@ -12,6 +12,7 @@
 #include "common/net.h"
 #include "worker/conn.h"
 #include "worker/output.h"
+#include "worker/prelude.h"
 #include "worker/service.h"
 #include "worker/settings.h"
 
@@ -29,6 +30,7 @@ describe(const struct conn *conn, struct channel_connection *facts)
 	facts->board_listener = (int16_t)conn->settings->board_listener;
 	facts->phase = conn->phase;
 	facts->peer = conn->peer;
+	(void)prelude_sender(conn, &facts->via);
 	facts->age_ms = (uint64_t)conn_age_ms(conn, service->now_ms);
 	facts->pending_bytes = output_pending(conn->pending);
 	if (net_connection_look(conn_fd(conn), &look) == 0) {

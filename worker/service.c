@@ -39,6 +39,13 @@ service_read_descriptor_limit(struct service *service)
 	}
 }
 
+bool
+service_is_leaving(const struct service *service)
+{
+	return atomic_load_explicit(&service->slot->state, memory_order_relaxed) ==
+	       BOARD_WORKER_DRAINING;
+}
+
 int64_t
 service_descriptors_left(const struct service *service)
 {

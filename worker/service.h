@@ -76,6 +76,8 @@ void service_fini(struct service *service);
 
 /** Read the limit of descriptors again: prlimit(1) may have changed it. */
 void service_read_descriptor_limit(struct service *service);
+/** Whether the worker is finishing. */
+bool service_is_leaving(const struct service *service);
 /** How many more can be opened before only the reserve is left; negative after the limit was
  *  lowered. The reserve is for what is not a client: logs, a reload's sockets, back ends. */
 int64_t service_descriptors_left(const struct service *service);

@@ -3,13 +3,13 @@
  * kept for the end of that step, because the connection must not be closed under our feet. */
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/config.h"
 #include "common/net.h"
 #include "common/proxy_protocol.h"
 #include "worker/crash.h"
+#include "worker/prelude.h"
 #include "worker/service.h"
 #include "worker/session_private.h"
 #include "worker/settings.h"
@@ -46,16 +46,12 @@ add_proxy_header(struct conn *conn, struct session *session)
 	int version = upstream_send_proxy(conn->settings->upstream);
 	unsigned char header[PROXY_WRITE_MAX];
 	union peer target;
-	socklen_t len = sizeof(target);
 	size_t size;
 
 	if (version == SEND_PROXY_NONE) {
 		return 0;
 	}
-	memset(&target, 0, sizeof(target));
-	if (getsockname(conn_fd(conn), &target.any, &len) != 0) {
-		target.any.sa_family = AF_UNSPEC;
-	}
+	prelude_target(conn, &target);
 	size = proxy_header_write(
 		version == SEND_PROXY_V1 ? PROXY_V1 : PROXY_V2, &conn->peer, &target, header);
 	return stream_prepend(&session->up, session_service(conn), header, size);

@@ -9,6 +9,7 @@
 #include "worker/crash.h"
 #include "worker/deadline.h"
 #include "worker/output.h"
+#include "worker/prelude.h"
 #include "worker/service.h"
 #include "worker/settings.h"
 
@@ -50,6 +51,15 @@ client_is_dead(const struct conn *conn, const struct net_peer *peer)
 
 	return dead_after_ms > 0 && peer->silent_ms + CLOCK_TOLERANCE_MS >= dead_after_ms &&
 	       (peer->unacknowledged > 0 || peer->probes >= PROBES_UNANSWERED);
+}
+
+static void
+timeouts_on_late_header(struct deadline *deadline)
+{
+	struct conn *conn = activity_owner(deadline);
+
+	prelude_was_late(conn);
+	conn_close(conn, CLOSE_proxy_timeout);
 }
 
 static void
@@ -170,6 +180,8 @@ timeouts_open(struct timeouts *timeouts, struct deadlines *deadlines,
 		.half_close_ms = config->half_close_timeout_ms,
 		.dead_after_ms = keepalive_span_ms(config)};
 	open_idle_lists(timeouts, deadlines, config->idle_timeout_ms);
+	timeouts->prelude =
+		deadlines_open_list(deadlines, config->proxy_timeout_ms, timeouts_on_late_header);
 	timeouts->unacknowledged =
 		deadlines_open_list(deadlines, timeouts->dead_after_ms / 12, timeouts_on_quiet);
 	timeouts->writing = deadlines_open_list(deadlines,
@@ -178,7 +190,7 @@ timeouts_open(struct timeouts *timeouts, struct deadlines *deadlines,
 	timeouts->lingering = deadlines_open_list(deadlines, LINGER_MS, timeouts_on_linger);
 	timeouts->lifetime =
 		deadlines_open_list(deadlines, config->lifetime_ms, timeouts_on_lifetime);
-	if (timeouts->active == NULL || timeouts->idle == NULL ||
+	if (timeouts->prelude == NULL || timeouts->active == NULL || timeouts->idle == NULL ||
 		timeouts->unacknowledged == NULL || timeouts->writing == NULL ||
 		timeouts->lingering == NULL || timeouts->lifetime == NULL) {
 		return -ENOMEM;
@@ -189,6 +201,7 @@ timeouts_open(struct timeouts *timeouts, struct deadlines *deadlines,
 void
 timeouts_close(struct timeouts *timeouts, struct deadlines *deadlines)
 {
+	deadlines_close_list(deadlines, &timeouts->prelude);
 	deadlines_close_list(deadlines, &timeouts->active);
 	deadlines_close_list(deadlines, &timeouts->idle);
 	deadlines_close_list(deadlines, &timeouts->unacknowledged);
@@ -204,6 +217,12 @@ timeouts_start(struct conn *conn)
 
 	deadline_set(conn_deadlines(conn), &conn->lifetime, timeouts->lifetime, conn_now_ms(conn));
 	activity_set(conn, timeouts->active);
+}
+
+void
+timeouts_on_prelude(struct conn *conn)
+{
+	activity_set(conn, conn->settings->timeouts.prelude);
 }
 
 void

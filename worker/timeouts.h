@@ -1,5 +1,6 @@
 /* When a connection is given up: which deadline it has in which situation.
  *
+ *   prelude    the PROXY header is not complete; absolute
  *   idle       nothing received for the idle timeout
  *   quiet      within that time: what we sent is not acknowledged. Keepalive is silent while data
  *              is on its way, and TCP_USER_TIMEOUT also kills live clients that do not read, so
@@ -24,7 +25,8 @@ struct timeouts {
 	int64_t write_timeout_ms; /* 0: none */
 	int64_t half_close_ms;    /* proxy: one side has ended; 0: none */
 	int64_t dead_after_ms;    /* silence after which keepalive gives up; 0: none */
-	struct deadline_list *active, *idle, *unacknowledged, *writing, *lingering, *lifetime;
+	struct deadline_list *prelude, *active, *idle, *unacknowledged, *writing, *lingering,
+		*lifetime;
 };
 
 /** The lists for one listener. @return 0 or -ENOMEM; timeouts_close in either case */
@@ -34,6 +36,8 @@ void timeouts_close(struct timeouts *timeouts, struct deadlines *deadlines);
 
 /** A connection begins: its lifetime and its first idle time. */
 void timeouts_start(struct conn *conn);
+/** A PROXY header has to come first; timeouts_on_activity when it is there. */
+void timeouts_on_prelude(struct conn *conn);
 /** Something was received, or the last of the pending output was sent. */
 void timeouts_on_activity(struct conn *conn);
 /** Output is pending, or some of it was taken. */

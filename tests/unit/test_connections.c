@@ -170,9 +170,41 @@ START_TEST(a_row_has_its_facts_and_the_note_follows)
 }
 END_TEST
 
+/* The column is there only where it says something. */
+START_TEST(a_load_balancer_is_shown_beside_the_client_it_speaks_for)
+{
+	struct channel_connection facts = {.serial = 9, .phase = PHASE_OPEN};
+	char *text, *json;
+
+	facts.peer.in4 = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc6336407), .sin_port = htons(5)};
+	connections_take_row(connections, 0, &facts);
+	text = show(RENDER_TEXT, "");
+	json = show(RENDER_JSON, "");
+	ck_assert_ptr_null(strstr(text, "via"));
+	ck_assert_ptr_nonnull(strstr(json, "\"peer\":\"198.51.100.7:5\",\"via\":null"));
+	free(text);
+	free(json);
+
+	facts.via.in4 = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000001), .sin_port = htons(6)};
+	connections_take_row(connections, 0, &facts);
+	text = show(RENDER_TEXT, "");
+	json = show(RENDER_JSON, "");
+	ck_assert_ptr_nonnull(strstr(text, "  via\n"));
+	ck_assert_ptr_nonnull(strstr(text, "  -\n"));
+	ck_assert_ptr_nonnull(strstr(text, "198.51.100.7:5"));
+	ck_assert_ptr_nonnull(strstr(text, "  10.0.0.1:6\n"));
+	ck_assert_ptr_nonnull(strstr(json, "\"peer\":\"198.51.100.7:5\",\"via\":\"10.0.0.1:6\""));
+	free(text);
+	free(json);
+}
+END_TEST
+
 UNIT_TESTS("connections", tcase_add_checked_fixture(tests, create, destroy);
 	   tcase_add_loop_test(tests, only_what_is_wanted_is_kept, 0, ARRAY_LEN(filters));
 	   tcase_add_test(tests, a_worker_that_says_too_much_is_read_to_the_end_of_its_memory);
 	   tcase_add_test(tests, the_oldest_comes_first);
 	   tcase_add_test(tests, garbage_is_shown_as_unknown);
-	   tcase_add_test(tests, a_row_has_its_facts_and_the_note_follows);)
+	   tcase_add_test(tests, a_row_has_its_facts_and_the_note_follows);
+	   tcase_add_test(tests, a_load_balancer_is_shown_beside_the_client_it_speaks_for);)
