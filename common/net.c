@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -370,4 +371,13 @@ net_socket_error(int fd)
 	int error = get_int(fd, SOL_SOCKET, SO_ERROR);
 
 	return error < 0 ? -error : error;
+}
+
+/* poll(2) tells of hard errors alone. */
+int
+net_connection_error(int fd)
+{
+	struct pollfd state = {.fd = fd};
+
+	return poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0 ? net_socket_error(fd) : 0;
 }

@@ -92,8 +92,8 @@ int net_peer_look(int fd, struct net_peer *peer) MUST_CHECK;
 /** Bytes in the socket's buffer that the client has not acknowledged (unix: not read) yet; 0 when
  *  unknown. SIOCOUTQ, tcp(7) and unix(7). */
 int64_t net_unacknowledged_bytes(int fd);
-/** Connect without waiting. Non-blocking, close-on-exec, with the options that concern a connection
- *  (no delay, keepalive, user timeout).
+/** Connect without waiting. Non-blocking, close-on-exec, with no delay and user timeout as given; a
+ *  connection that lives for a while wants net_keep_alive too.
  *  @param source  NULL: the kernel chooses; else bound with IP_BIND_ADDRESS_NO_PORT, so that one
  *                 local port serves for many servers
  *  @return a descriptor whose handshake is under way or done (net_connect_check), or negative
@@ -104,6 +104,11 @@ int net_connect(const struct address *address, const struct address *source,
  *  @param syn_retries  SYNs that were sent again
  *  @return 0 it is done; -EINPROGRESS; else why it failed, which is told once */
 int net_connect_check(int fd, unsigned *syn_retries) MUST_CHECK;
+
+/** Keepalive as given, for a connection that began without: a short one never pays for it. Its time
+ *  runs from the last segment that came, as if it had been on from the beginning, if this is called
+ *  within keepalive_idle of that. @return 0 or negative errno */
+int net_keep_alive(int fd, const struct net_options *options) MUST_CHECK;
 
 /* An open connection as the kernel accounts for it. */
 struct net_connection {
@@ -118,8 +123,12 @@ int net_connection_look(int fd, struct net_connection *connection) MUST_CHECK;
 
 /** Make the close a reset: SO_LINGER{1,0}. */
 void net_reset_on_close(int fd);
-/** The pending error of a socket, positive errno, 0 if none. */
+/** The pending error of a socket, positive errno, 0 if none; of an open connection also what the
+ *  network said and the kernel did not believe (ICMP, ip(7)). Tells it once. */
 int net_socket_error(int fd);
+/** Whether a connection that nobody reads from has failed: two system calls if so, else one.
+ *  @return positive errno, told once, EPIPE being a reset after the peer's end of file; or 0 */
+int net_connection_error(int fd);
 /** Who listens on an address of this network namespace, as "pid 812 (nginx)", by /proc/net and
  *  /proc/PID/fd; "another process" if it cannot be found out, as for one of another user unless we
  *  are root. Reads many files: for a failed start or reload only. @return buffer */

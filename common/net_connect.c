@@ -1,5 +1,5 @@
 /* Connecting without waiting. A fresh socket has every option off, so only what is wanted costs a
- * call. */
+ * call, and what only matters later is asked for later. */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -15,35 +15,12 @@ set_option(int fd, int level, int name, int64_t value)
 }
 
 static int
-set_keepalive(int fd, const struct net_options *options)
-{
-	const struct {
-		int level, name;
-		int64_t value;
-	} rows[] = {
-		{IPPROTO_TCP, TCP_KEEPIDLE, (options->keepalive_idle_ms + 999) / 1000},
-		{IPPROTO_TCP, TCP_KEEPINTVL, (options->keepalive_interval_ms + 999) / 1000},
-		{IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_probes},
-		{SOL_SOCKET, SO_KEEPALIVE, 1},
-	};
-	int error = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(rows) && error == 0; i++) {
-		error = set_option(fd, rows[i].level, rows[i].name, rows[i].value);
-	}
-	return error;
-}
-
-static int
 prepare(int fd, const struct address *source, const struct net_options *options, bool is_tcp)
 {
 	int error = 0;
 
 	if (is_tcp && options->no_delay) {
 		error = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	}
-	if (error == 0 && is_tcp && options->keepalive_idle_ms > 0) {
-		error = set_keepalive(fd, options);
 	}
 	if (error == 0 && is_tcp && options->user_timeout_ms > 0) {
 		error = set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout_ms);
@@ -107,4 +84,26 @@ net_connect_check(int fd, unsigned *syn_retries)
 		return -EINPROGRESS;
 	}
 	return info.tcpi_state == TCP_ESTABLISHED ? 0 : -net_socket_error(fd);
+}
+
+/* The idle time last: set on a connection that is kept alive already, it counts from the last
+ * segment, while SO_KEEPALIVE counts from now (tcp_sock_set_keepidle_locked). */
+int
+net_keep_alive(int fd, const struct net_options *options)
+{
+	const struct {
+		int level, name;
+		int64_t value;
+	} rows[] = {
+		{IPPROTO_TCP, TCP_KEEPINTVL, (options->keepalive_interval_ms + 999) / 1000},
+		{IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_probes},
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, (options->keepalive_idle_ms + 999) / 1000},
+	};
+	int error = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows) && error == 0; i++) {
+		error = set_option(fd, rows[i].level, rows[i].name, rows[i].value);
+	}
+	return error;
 }

@@ -13,4 +13,6 @@ const struct protocol protocol_proxy = {
 	.on_writable = session_on_client_writable,
 	.on_close = session_close,
 	.wants = session_wants_of_client,
+	.other_side = session_back_fd,
+	.on_look = session_on_look,
 };

@@ -10,6 +10,7 @@
 #include "common/board.h"
 
 struct conn;
+struct deadline;
 
 enum verdict_kind {
 	VERDICT_GO_ON,
@@ -62,6 +63,11 @@ struct protocol {
 	/* The worker is to finish: end at the next good moment. NULL: go on until the client ends
 	 * or the drain timeout does. */
 	struct verdict (*on_drain)(struct conn *conn);
+	/* The socket of the other side, -1: there is none now. One that is dead ends the connection
+	 * as a dead client does. NULL: none ever. */
+	int (*other_side)(const struct conn *conn);
+	/* Deadlines of its own in settings->looks expire. NULL: it has none. */
+	void (*on_look)(struct deadline *deadline);
 	/* The connection ends; release what the state holds. */
 	void (*on_close)(struct conn *conn, enum close_reason reason);
 };

@@ -102,16 +102,13 @@ session_settle(struct conn *conn, struct session *session, bool was_taken)
 		session->client_is_shut = true;
 		(void)shutdown(conn_fd(conn), SHUT_WR);
 	}
-	if (session->state == SESSION_OPEN) {
-		session_patience_for_open(conn, session, was_taken);
-	}
+	session_patience_follow(conn, session, was_taken);
 	watch_back(conn, session);
 	return verdict_go_on();
 }
 
-/* The verdict on an error of the back end's socket. */
-static struct verdict
-judge_back(int error)
+struct verdict
+session_judge_back(int error)
 {
 	switch (error) {
 	case ECONNRESET:
@@ -131,11 +128,11 @@ judge_back(int error)
 
 /* The back end does not take what the client sends. EPIPE says that its end of file came before its
  * reset: its answer is whole, and has to reach the client even so. */
-static struct verdict
-back_takes_no_more(struct conn *conn, struct session *session, int error)
+struct verdict
+session_back_takes_no_more(struct conn *conn, struct session *session, int error)
 {
 	if (error != EPIPE) {
-		return judge_back(error);
+		return session_judge_back(error);
 	}
 	note_end(session, CLOSE_backend);
 	session->is_cut = session->back_is_shut = session->up.has_ended = true;
@@ -193,7 +190,7 @@ move_up(struct conn *conn, struct session *session)
 	case STREAM_SOURCE_FAILED:
 		return conn_judge(conn, step.error);
 	case STREAM_TARGET_FAILED:
-		return back_takes_no_more(conn, session, step.error);
+		return session_back_takes_no_more(conn, session, step.error);
 	case STREAM_NO_MEMORY:
 		return verdict_failed(CLOSE_no_memory);
 	}
@@ -221,7 +218,7 @@ move_down(struct conn *conn, struct session *session)
 		note_end(session, CLOSE_backend);
 		break;
 	case STREAM_SOURCE_FAILED:
-		return judge_back(step.error);
+		return session_judge_back(step.error);
 	case STREAM_TARGET_FAILED:
 		return conn_judge(conn, step.error);
 	case STREAM_NO_MEMORY:
@@ -238,7 +235,7 @@ session_flush_up(struct conn *conn, struct session *session)
 
 	count_up(session, step.sent_bytes);
 	return step.progress == STREAM_TARGET_FAILED
-		       ? back_takes_no_more(conn, session, step.error)
+		       ? session_back_takes_no_more(conn, session, step.error)
 		       : session_settle(conn, session, step.sent_bytes > 0);
 }
 
@@ -291,6 +288,14 @@ session_on_back_event(struct ev_loop *loop, ev_io *watcher, int events)
 
 	(void)loop;
 	conn_apply(conn, step_back(conn, session, events));
+}
+
+int
+session_back_fd(const struct conn *conn)
+{
+	const struct session *session = session_of(conn);
+
+	return session->state == SESSION_OPEN ? session->back.fd : -1;
 }
 
 /* --- birth and death --- */

@@ -24,19 +24,19 @@ enum session_state {
 	SESSION_OVER
 };
 
-/* What a session is given a limited time for. */
-enum session_patience {
-	PATIENCE_NONE,
-	PATIENCE_CONNECT,
-	PATIENCE_STALL, /* a side takes nothing of what is kept for it */
-	PATIENCE_HALF_CLOSE
+/* What an open session is given a limited time for. */
+enum session_wait {
+	WAIT_NOTHING,
+	WAIT_STALL, /* a side takes nothing of what is kept for it */
+	WAIT_HALF_CLOSE
 };
 
 struct session {
 	struct upstream_request request;
-	ev_io back; /* fd -1 while there is none */
-	struct deadline patience;
-	struct deadline_list *patience_list;
+	ev_io back;                           /* fd -1 while there is none */
+	struct deadline patience;             /* the handshake's time, or the next look */
+	struct deadline_list *handshake_list; /* while connecting */
+	int64_t waits_since_ms;               /* or since it last got on */
 	int64_t unacknowledged; /* bytes in the sockets that stall, when last looked at */
 	struct output *unsent_up;
 	struct stream up;   /* client to back end */
@@ -45,9 +45,10 @@ struct session {
 	struct verdict verdict; /* what a callback of the upstream said while we were calling it */
 	bool is_calling;
 	bool back_is_shut, client_is_shut; /* our side of it: we sent our last byte */
-	bool is_cut;          /* the back end ended and takes no more, the client may still send */
-	uint8_t first_end;    /* enum close_reason of the side that ended first */
-	uint8_t patience_for; /* enum session_patience */
+	bool is_cut;        /* the back end ended and takes no more, the client may still send */
+	uint8_t first_end;  /* enum close_reason of the side that ended first */
+	bool is_kept_alive; /* the back end's socket has its keepalive */
+	uint8_t waits_for;  /* enum session_wait */
 };
 
 /** A client came: ask for a server. */
@@ -58,5 +59,9 @@ struct verdict session_on_client_readable(struct conn *conn);
 struct verdict session_on_client_writable(struct conn *conn);
 /** What the client's socket has to be watched for, beside its pending output: EV_READ, EV_WRITE. */
 int session_wants_of_client(const struct conn *conn);
+/** The back end's socket, -1 if there is none. */
+int session_back_fd(const struct conn *conn);
+/** Time to look at what is waited for. */
+void session_on_look(struct deadline *deadline);
 /** The session ends: close the back end, give its place back. */
 void session_close(struct conn *conn, enum close_reason reason);

@@ -36,6 +36,9 @@ connect_failed(struct conn *conn, struct session *session, int error)
 	session->is_calling = true;
 	upstream_connect_failed(&session->request, error);
 	session->is_calling = was_calling;
+	if (session->verdict.kind == VERDICT_GO_ON && session->state == SESSION_WAITING) {
+		session_patience_follow(conn, session, false);
+	}
 	return session->verdict;
 }
 
@@ -61,7 +64,7 @@ static struct verdict
 connected(struct conn *conn, struct session *session, unsigned syn_retries)
 {
 	session->state = SESSION_OPEN;
-	session_patience_end(session, session_service(conn));
+	session_patience_connected(session, session_service(conn));
 	upstream_connected(&session->request, syn_retries);
 	if (add_proxy_header(conn, session) != 0) {
 		return verdict_failed(CLOSE_no_memory);
@@ -114,7 +117,7 @@ session_connect(struct conn *conn, struct session *session)
 		return connect_failed(conn, session, -error);
 	}
 	session->state = SESSION_CONNECTING;
-	session_patience_set(session, session_service(conn), PATIENCE_CONNECT,
+	session_patience_connect(session, session_service(conn),
 		upstream_connect_timeout_ms(conn->settings->upstream), session_on_connect_timeout);
 	return verdict_go_on();
 }

@@ -29,6 +29,10 @@ session_service(const struct conn *conn)
 struct verdict session_settle(struct conn *conn, struct session *session, bool was_taken);
 /** Send the back end what is kept for it. */
 struct verdict session_flush_up(struct conn *conn, struct session *session);
+/** The verdict on an error (positive errno) of the back end's socket, from which nothing more can
+ *  be read, or into which nothing more can be written. */
+struct verdict session_judge_back(int error);
+struct verdict session_back_takes_no_more(struct conn *conn, struct session *session, int error);
 
 /* session_connect.c */
 
@@ -40,14 +44,15 @@ void session_close_back(const struct conn *conn, struct session *session);
 
 /* session_patience.c */
 
-/** Begin the time anew; one of the same kind goes on with its list. */
-void session_patience_set(struct session *session, struct service *service,
-	enum session_patience what, int64_t length_ms,
+/** The handshake has so long. */
+void session_patience_connect(struct session *session, struct service *service, int64_t length_ms,
 	void (*on_expiry)(struct deadline *deadline));
-/** What an open session is given time for, if anything: the sides to take what is kept for them,
- *  or the other side to end. Only what is taken counts against a stall, not what comes the other
- *  way; a half closed session begins anew with each movement. */
-void session_patience_for_open(struct conn *conn, struct session *session, bool was_taken);
+/** The handshake is over. */
+void session_patience_connected(struct session *session, struct service *service);
+/** Follow what happens: the sides are given time to take what is kept for them, or the other one to
+ *  end. Only what is taken counts against a stall, not what comes the other way; a half closed
+ *  session begins anew with each movement. */
+void session_patience_follow(struct conn *conn, struct session *session, bool was_taken);
 void session_patience_end(struct session *session, struct service *service);
-/** Whose time is over, now in hand. */
+/** Whose deadline it is, now in hand. */
 struct session *session_patience_owner(struct deadline *deadline);

@@ -1,6 +1,7 @@
 /* Made at a commit from one listener of the configuration, from then on unchanged. */
 #include "worker/settings.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +9,17 @@
 #include "worker/protocol.h"
 #include "worker/service.h"
 #include "worker/upstream.h"
+
+static int
+open_looks(struct settings *settings, const struct listener_config *config)
+{
+	if (settings->protocol->on_look == NULL) {
+		return 0;
+	}
+	settings->looks = deadlines_open_list(&settings->service->deadlines,
+		timeouts_look_ms(config), settings->protocol->on_look);
+	return settings->looks == NULL ? -ENOMEM : 0;
+}
 
 struct settings *
 settings_new(struct service *service, const struct listener_config *config, int board_listener,
@@ -35,7 +47,8 @@ settings_new(struct service *service, const struct listener_config *config, int 
 		.keepalive_probes = config->keepalive.probes,
 		.user_timeout_ms = config->user_timeout_ms,
 	};
-	if (timeouts_open(&settings->timeouts, &service->deadlines, config) != 0 ||
+	if (open_looks(settings, config) != 0 ||
+		timeouts_open(&settings->timeouts, &service->deadlines, config) != 0 ||
 		gate_open(&settings->gate, config) != 0) {
 		settings_release(&settings);
 	}
@@ -56,6 +69,7 @@ settings_release(struct settings **settings)
 
 	*settings = NULL;
 	if (released != NULL && --released->references == 0) {
+		deadlines_close_list(&released->service->deadlines, &released->looks);
 		timeouts_close(&released->timeouts, &released->service->deadlines);
 		gate_close(&released->gate);
 		upstream_release(&released->upstream);

@@ -30,7 +30,8 @@ struct settings {
 	size_t max_pending_bytes;
 	struct gate gate;
 	struct timeouts timeouts;
-	struct upstream *upstream;       /* NULL: the listener has none */
+	struct deadline_list *looks; /* of the protocol, each timeouts.look_ms; NULL: it has none */
+	struct upstream *upstream;   /* NULL: the listener has none */
 	struct net_options back_options; /* of its connections to back ends: as to clients */
 };
 

@@ -10,10 +10,12 @@
 #include "worker/deadline.h"
 #include "worker/output.h"
 #include "worker/prelude.h"
+#include "worker/protocol.h"
 #include "worker/service.h"
 #include "worker/settings.h"
 
 #define LINGER_MS          5000
+#define LOOK_MS            1000
 #define CLOCK_TOLERANCE_MS 50 /* the kernel stamps in ticks of up to 10 ms */
 #define PROBES_UNANSWERED  2  /* one may always be on its way */
 
@@ -41,16 +43,21 @@ activity_owner(struct deadline *deadline)
 	return crash_hold(container_of(deadline, struct conn, activity));
 }
 
-/* Dead as far as the kernel can tell: silent for as long as keepalive would have waited, while an
- * answer was due. Data on its way or repeated probes of a closed window demand one; a live client
- * that does not read answers every probe. */
 static bool
-client_is_dead(const struct conn *conn, const struct net_peer *peer)
+is_dead(const struct timeouts *timeouts, const struct net_peer *peer)
 {
-	int64_t dead_after_ms = conn->settings->timeouts.dead_after_ms;
+	int64_t dead_after_ms = timeouts->dead_after_ms;
 
 	return dead_after_ms > 0 && peer->silent_ms + CLOCK_TOLERANCE_MS >= dead_after_ms &&
 	       (peer->unacknowledged > 0 || peer->probes >= PROBES_UNANSWERED);
+}
+
+bool
+timeouts_is_dead(const struct timeouts *timeouts, int fd)
+{
+	struct net_peer peer;
+
+	return net_peer_look(fd, &peer) == 0 && is_dead(timeouts, &peer);
 }
 
 static void
@@ -68,19 +75,42 @@ timeouts_on_idle(struct deadline *deadline)
 	conn_close(activity_owner(deadline), CLOSE_idle);
 }
 
+enum quiet { QUIET_NOTHING_DUE, QUIET_ANSWER_DUE, QUIET_DEAD };
+
+static enum quiet
+look_at(const struct timeouts *timeouts, int fd)
+{
+	struct net_peer peer;
+
+	if (fd < 0 || net_peer_look(fd, &peer) != 0) {
+		return QUIET_NOTHING_DUE;
+	}
+	if (is_dead(timeouts, &peer)) {
+		return QUIET_DEAD;
+	}
+	return peer.unacknowledged > 0 || peer.probes > 0 ? QUIET_ANSWER_DUE : QUIET_NOTHING_DUE;
+}
+
 static void
 timeouts_on_quiet(struct deadline *deadline)
 {
 	struct conn *conn = activity_owner(deadline);
 	const struct timeouts *timeouts = &conn->settings->timeouts;
-	struct net_peer peer;
+	const struct protocol *protocol = conn->settings->protocol;
+	enum quiet client = look_at(timeouts, conn_fd(conn));
+	enum quiet other =
+		look_at(timeouts, protocol->other_side == NULL ? -1 : protocol->other_side(conn));
 
-	if (net_peer_look(conn_fd(conn), &peer) != 0 || peer.unacknowledged == 0) {
-		activity_set(conn, timeouts->idle);
-	} else if (client_is_dead(conn, &peer)) {
+	if (client == QUIET_DEAD) {
 		conn_close(conn, CLOSE_peer_unreachable);
-	} else {
+	} else if (other == QUIET_DEAD) {
+		conn_close(conn, CLOSE_backend_unreachable);
+	} else if (client == QUIET_ANSWER_DUE || other == QUIET_ANSWER_DUE) {
 		activity_set(conn, timeouts->unacknowledged);
+		crash_release();
+	} else {
+		activity_set(conn, timeouts->idle);
+		crash_release();
 	}
 }
 
@@ -105,14 +135,14 @@ timeouts_on_stalled(struct deadline *deadline)
 	struct conn *conn = activity_owner(deadline);
 	const struct timeouts *timeouts = &conn->settings->timeouts;
 	int64_t stalled_ms = writing_stalled_ms(conn);
-	struct net_peer peer;
 
 	if (timeouts->write_timeout_ms > 0 && stalled_ms >= timeouts->write_timeout_ms) {
 		conn_close(conn, CLOSE_write_timeout);
-	} else if (net_peer_look(conn_fd(conn), &peer) == 0 && client_is_dead(conn, &peer)) {
+	} else if (timeouts_is_dead(timeouts, conn_fd(conn))) {
 		conn_close(conn, CLOSE_peer_unreachable);
 	} else {
 		activity_set(conn, timeouts->writing);
+		crash_release();
 	}
 }
 
@@ -153,6 +183,24 @@ keepalive_span_ms(const struct listener_config *config)
 		return 0;
 	}
 	return config->keepalive.idle_ms + config->keepalive.interval_ms * config->keepalive.probes;
+}
+
+int64_t
+timeouts_look_ms(const struct listener_config *config)
+{
+	const struct {
+		int64_t length_ms;
+		int looks;
+	} rows[] = {{config->write_timeout_ms, 4}, {config->half_close_timeout_ms, 4},
+		{config->keepalive.idle_ms, 2}};
+	int64_t look_ms = LOOK_MS;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int64_t wanted_ms = (rows[i].length_ms + rows[i].looks - 1) / rows[i].looks;
+
+		look_ms = wanted_ms > 0 && wanted_ms < look_ms ? wanted_ms : look_ms;
+	}
+	return look_ms;
 }
 
 /* The first part of the idle time is `active`, at whose end we look at what is unacknowledged; the

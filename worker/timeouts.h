@@ -5,7 +5,8 @@
  *   quiet      within that time: what we sent is not acknowledged. Keepalive is silent while data
  *              is on its way, and TCP_USER_TIMEOUT also kills live clients that do not read, so
  *              this asks the kernel once, as long after the last activity as keepalive would take
- *              to find the client dead; an active connection never gets there
+ *              to find the peer dead; an active connection never gets there. The other side of a
+ *              proxied client is asked about as well
  *   writing    the client takes nothing of its pending output for the write timeout, or is dead
  *   lingering  the client does not close after we have
  *   lifetime   absolute */
@@ -33,6 +34,14 @@ struct timeouts {
 int timeouts_open(struct timeouts *timeouts, struct deadlines *deadlines,
 	const struct listener_config *config) MUST_CHECK;
 void timeouts_close(struct timeouts *timeouts, struct deadlines *deadlines);
+
+/** How often a protocol should look at a side that it waits for: often enough for each of the
+ *  listener's timeouts, and before keepalive would begin. */
+int64_t timeouts_look_ms(const struct listener_config *config);
+/** Whether one of our two peers is dead as far as the kernel can tell: silent for as long as
+ *  keepalive would have waited, while an answer was due. Data on its way or repeated probes of a
+ *  closed window demand one; a live peer that does not read answers every probe. */
+bool timeouts_is_dead(const struct timeouts *timeouts, int fd);
 
 /** A connection begins: its lifetime and its first idle time. */
 void timeouts_start(struct conn *conn);

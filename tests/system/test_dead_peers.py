@@ -8,6 +8,8 @@ import time
 import pytest
 
 from harness import client
+from harness.backend import Backend
+from harness.config import listener
 from harness.waiting import holds_for, seconds, wait_for
 
 pytestmark = [
@@ -128,3 +130,23 @@ def test_refused_and_reset_by_the_network_is_no_error(server):
     sock.close()
     wait_for("released", lambda: not served())
     assert client.echoes()
+
+
+@pytest.mark.parametrize("has_request", [False, True], ids=["idle", "with a request under way"])
+def test_a_back_end_that_vanished_is_given_up(server, has_request):
+    """Keepalive finds it when it is idle, and the look at unacknowledged data when it is not."""
+    server.listeners = [listener("front", protocol="proxy", upstream="be", keepalive=KEEPALIVE)]
+    server.options["upstreams"] = [{"name": "be", "servers": [{"address": "127.0.0.1:7100"}]}]
+    server.start()
+    with Backend() as backend, client.connect(limit=20) as sock:
+        sock.sendall(b"hello")
+        wait_for("a session at the back end", lambda: backend.accepted)
+        assert client.receive(backend.accepted[0], 5) == b"hello"
+        drop("tcp sport 7100 drop\ntcp dport 7100 drop")
+        began = time.monotonic()
+        if has_request:
+            sock.sendall(b"anybody?")
+        with pytest.raises(ConnectionResetError):
+            sock.recv(1)
+        assert 1.5 < time.monotonic() - began < seconds(6.0)
+        heal()

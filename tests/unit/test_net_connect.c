@@ -65,10 +65,7 @@ START_TEST(options_are_set_as_given_and_no_others)
 
 	bound = help_bound(listener, false);
 	fd = connect_done(&bound, NULL, &options);
-	ck_assert_int_eq(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
-	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 62);
-	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 7);
-	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+	ck_assert_int_eq(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0); /* only if it is asked for */
 	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 12345);
 	ck_assert_int_ne(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
 	close(fd);
@@ -76,6 +73,51 @@ START_TEST(options_are_set_as_given_and_no_others)
 	ck_assert_int_eq(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
 	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
 	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+	close(fd);
+	close(listener);
+}
+END_TEST
+
+START_TEST(keepalive_is_set_as_given)
+{
+	struct address any = help_any_port("127.0.0.1"), bound;
+	int listener = help_listen(&any, &help_options), fd;
+	struct net_options options = {
+		.keepalive_idle_ms = 61500, .keepalive_interval_ms = 7000, .keepalive_probes = 3};
+
+	bound = help_bound(listener, false);
+	fd = connect_done(&bound, NULL, &options);
+	ck_assert_int_eq(net_keep_alive(fd, &options), 0);
+	ck_assert_int_eq(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 62);
+	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 7);
+	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+	close(fd);
+	close(listener);
+}
+END_TEST
+
+START_TEST(a_failed_connection_tells_why_and_a_living_one_nothing)
+{
+	bool has_ended = _i == 1;
+	struct address any = help_any_port("127.0.0.1"), bound;
+	int listener = help_listen(&any, &help_options), fd, peer;
+
+	bound = help_bound(listener, false);
+	fd = connect_done(&bound, NULL, &nothing);
+	peer = help_accept(listener);
+	ck_assert_int_eq(net_connection_error(fd), 0);
+	ck_assert_int_eq(send(peer, "unread", 6, 0), 6);
+	if (has_ended) {
+		ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+		ck_assert(help_waits(fd, POLLRDHUP, HELP_WAIT_MS));
+		ck_assert_int_eq(net_connection_error(fd), 0);
+	}
+	net_reset_on_close(peer);
+	close(peer);
+	ck_assert(help_waits(fd, 0, HELP_WAIT_MS));
+	ck_assert_int_eq(net_connection_error(fd), has_ended ? EPIPE : ECONNRESET);
+	ck_assert_int_eq(net_connection_error(fd), 0);
 	close(fd);
 	close(listener);
 }
@@ -180,6 +222,8 @@ END_TEST
 UNIT_TESTS("net_connect",
 	   tcase_add_test(tests, a_connection_is_made_without_waiting_and_closed_on_exec);
 	   tcase_add_test(tests, options_are_set_as_given_and_no_others);
+	   tcase_add_test(tests, keepalive_is_set_as_given);
+	   tcase_add_loop_test(tests, a_failed_connection_tells_why_and_a_living_one_nothing, 0, 2);
 	   tcase_add_test(tests, it_comes_from_the_source_that_was_given);
 	   tcase_add_test(tests, nobody_there_is_refused_once);
 	   tcase_add_test(tests, a_handshake_without_an_answer_is_under_way);
