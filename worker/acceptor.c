@@ -217,6 +217,7 @@ acceptor_take(struct acceptor *acceptor, unsigned wanted, enum greed greed)
 	unsigned share, taken;
 	int error;
 
+	acceptor->is_alone = census.serving <= 1;
 	if (granted == 0) {
 		return acceptor_on_limit(acceptor, wanted);
 	}
@@ -244,10 +245,11 @@ acceptor_take_fairly(struct acceptor *acceptor, unsigned wanted)
 	return acceptor_take(acceptor, wanted < descriptors ? wanted : (unsigned)descriptors, FAIR);
 }
 
+/* Who serves alone is the next one anyhow. */
 static void
 acceptor_rotate(struct acceptor *acceptor)
 {
-	int error = exclusive_rotate(&acceptor->exclusive);
+	int error = acceptor->is_alone ? 0 : exclusive_rotate(&acceptor->exclusive);
 
 	if (error != 0) {
 		report_failure(acceptor, -error);

@@ -26,6 +26,7 @@ struct acceptor {
 	uint32_t number;           /* the master's name for the socket */
 	bool tells_depth;          /* TCP; a unix socket does not say how many wait */
 	bool is_guarding;          /* this look was not caused by a wake-up */
+	bool is_alone;             /* no other worker served when we last took a client */
 	unsigned pause;            /* enum board_pause bits; 0: listening */
 	unsigned failures;         /* accepts in a row that failed for no known reason */
 	uint32_t queue_limit;
