@@ -14,17 +14,19 @@ static const char v1_start[] = "PROXY ";
 static const unsigned char v2_signature[12] = {
 	0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
 
-#define V2_HEAD       16
-#define V2_LOCAL      0x20
-#define V2_PROXY      0x21
-#define V2_UNSPEC     0x00
-#define V2_TCP4       0x11
-#define V2_TCP6       0x21
-#define V2_UNIX       0x31
-#define V2_TCP4_BYTES 12
-#define V2_TCP6_BYTES 36
-#define V2_UNIX_BYTES 216
-#define V1_WORDS      5 /* protocol, two addresses, two ports */
+#define V2_HEAD           16
+#define V2_LOCAL          0x20
+#define V2_PROXY          0x21
+#define V2_UNSPEC         0x00
+#define V2_TCP4           0x11
+#define V2_TCP6           0x21
+#define V2_UNIX           0x31
+#define V2_TCP4_BYTES     12
+#define V2_TCP6_BYTES     36
+#define V2_UNIX_BYTES     216
+#define V2_CHECKSUM       0x03 /* the type of its TLV */
+#define V2_CHECKSUM_BYTES 4
+#define V1_WORDS          5 /* protocol, two addresses, two ports */
 
 static void
 peer_set4(union peer *peer, const void *address, uint16_t network_port)
@@ -176,6 +178,47 @@ v2_tlvs_add_up(const unsigned char *at, size_t len)
 	return true;
 }
 
+/* CRC32c as of RFC 4960, appendix B; a header is short and seldom has one, so no table. */
+static uint32_t
+crc32c_add(uint32_t crc, const unsigned char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		crc ^= bytes[i];
+		for (int bit = 0; bit < 8; bit++) {
+			crc = crc >> 1 ^ ((crc & 1) != 0 ? 0x82f63b78 : 0);
+		}
+	}
+	return crc;
+}
+
+/* Of the whole header, with zeros for the checksum itself. */
+static bool
+is_checksum_of(const unsigned char *checksum, const unsigned char *bytes, size_t len)
+{
+	static const unsigned char zeros[V2_CHECKSUM_BYTES];
+	const unsigned char *behind = checksum + sizeof(zeros);
+	uint32_t crc = crc32c_add(UINT32_MAX, bytes, (size_t)(checksum - bytes));
+
+	crc = crc32c_add(crc, zeros, sizeof(zeros));
+	crc = htonl(~crc32c_add(crc, behind, len - (size_t)(behind - bytes)));
+	return memcmp(&crc, checksum, sizeof(crc)) == 0;
+}
+
+/* Without one there is nothing to be wrong. @param tlvs  where they begin; they add up */
+static bool
+v2_checksum_is_right(const unsigned char *bytes, size_t len, const unsigned char *tlvs)
+{
+	const unsigned char *end = bytes + len;
+
+	for (const unsigned char *at = tlvs; at < end; at += 3 + be16(at + 1)) {
+		if (at[0] == V2_CHECKSUM && (be16(at + 1) != V2_CHECKSUM_BYTES ||
+						    !is_checksum_of(at + 3, bytes, len))) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Bytes that the addresses of a family take; -1 for a family or protocol that is not a stream. */
 static int
 v2_address_bytes(unsigned char family)
@@ -243,6 +286,9 @@ v2_read(const unsigned char *bytes, size_t len, struct proxy_header *header, str
 		!v2_tlvs_add_up(bytes + V2_HEAD + addresses, rest - (size_t)addresses)) {
 		return fault_say(why, EPROTO,
 			"PROXY v2 header of family 0x%02x whose lengths do not add up", bytes[13]);
+	}
+	if (!v2_checksum_is_right(bytes, V2_HEAD + rest, bytes + V2_HEAD + addresses)) {
+		return fault_say(why, EPROTO, "PROXY v2 header whose checksum is wrong");
 	}
 	v2_addresses(bytes[13], bytes + V2_HEAD, header);
 	return (int)(V2_HEAD + rest);

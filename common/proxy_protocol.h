@@ -27,8 +27,8 @@ struct proxy_header {
  *  @param bytes  what was received so far
  *  @param header  filled on success
  *  @return bytes the header occupies; -EAGAIN when it is not complete yet; -EPROTO with a sentence
- *          when it is none, is longer than PROXY_V1_MAX or PROXY_V2_MAX, or its TLVs do not add up
- */
+ *          when it is none, is longer than PROXY_V1_MAX or PROXY_V2_MAX, its TLVs do not add up or
+ *          a checksum among them is wrong */
 int proxy_header_read(
 	const void *bytes, size_t len, struct proxy_header *header, struct fault *why) MUST_CHECK;
 

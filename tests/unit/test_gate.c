@@ -73,6 +73,34 @@ START_TEST(lists_let_in_or_not)
 }
 END_TEST
 
+static const struct {
+	const char *trusted[LIST_MAX];
+	const char *sender;
+	bool is_trusted;
+} senders[] = {
+	{{"10.0.0.0/29"}, "10.0.0.7", true},
+	{{"10.0.0.0/29"}, "10.0.0.8", false},
+	{{"10.0.0.0/29"}, "::ffff:10.0.0.7", true},
+	{{"10.0.0.0/29", "2001:db8::/64"}, "2001:db8::1", true},
+	{{NULL}, "127.0.0.1", false},
+	{{NULL}, "::1", false},
+	{{NULL}, "unix", true},
+};
+
+START_TEST(senders_are_trusted_or_not)
+{
+	struct network trusted[LIST_MAX];
+	struct listener_config config = {.accept_proxy = true};
+	union peer sender = peer(senders[_i].sender);
+	struct gate gate;
+
+	read_list(senders[_i].trusted, trusted, &config.trusted);
+	ck_assert_int_eq(gate_open(&gate, &config), 0);
+	ck_assert_int_eq(gate_trusts(&gate, &sender), senders[_i].is_trusted);
+	gate_close(&gate);
+}
+END_TEST
+
 static int opened, closed;
 
 static struct verdict
@@ -117,4 +145,5 @@ START_TEST(a_denied_client_is_reset_and_its_protocol_never_hears_of_it)
 END_TEST
 
 UNIT_TESTS("gate", tcase_add_loop_test(tests, lists_let_in_or_not, 0, (int)ARRAY_LEN(cases));
+	   tcase_add_loop_test(tests, senders_are_trusted_or_not, 0, (int)ARRAY_LEN(senders));
 	   tcase_add_test(tests, a_denied_client_is_reset_and_its_protocol_never_hears_of_it);)
