@@ -21,11 +21,16 @@ def find(name):
     return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/usr/lib/postgresql/15/bin")
 
 
-def run(*words, limit=30.0, **more):
-    """@return what it prints; it must end with 0 in time"""
+def attempt(*words, limit=30.0, **more):
+    """@return the finished process; it must end in time"""
     words = [find(words[0]) or words[0], *map(str, words[1:])]
-    result = subprocess.run(words, capture_output=True, text=True, check=False,
-                            timeout=seconds(limit), stdin=subprocess.DEVNULL, **more)
+    return subprocess.run(words, capture_output=True, text=True, check=False,
+                          timeout=seconds(limit), stdin=subprocess.DEVNULL, **more)
+
+
+def run(*words, **more):
+    """@return what it prints; it must end with 0 in time"""
+    result = attempt(*words, **more)
     assert result.returncode == 0, f"{words}: {result.returncode}\n{result.stdout}{result.stderr}"
     return result.stdout
 
