@@ -13,10 +13,12 @@
 
 #define SPARED_LINE_MS 60000
 
+/* SIGABRT, for the stack; but one that waits in state D hears of SIGKILL alone. */
 static void
 fleet_watch_convict(
 	struct fleet_worker *worker, const struct watchdog_sample *sample, int64_t silence_ms)
 {
+	bool is_deaf = sample->state == 'D';
 	struct master *master = worker->fleet->master;
 	const struct slot *slot = fleet_slot_of(worker);
 	char ending[FLEET_ENDING_MAX];
@@ -27,9 +29,13 @@ fleet_watch_convict(
 	text_add_span_ms(&text, silence_ms);
 	text_add(&text, sample->state == 'R' ? ", looping" : ", state %c", sample->state);
 	stat_add(&master->board.writable->stats[STAT_MASTER_worker_hangs], 1);
-	master_event(master, LOG_LEVEL_ERROR, "worker %d (pid %d) %s: SIGABRT", worker->slot,
-		(int)slot->pid, ending);
-	fleet_abort_worker(worker, ending);
+	master_event(master, LOG_LEVEL_ERROR, "worker %d (pid %d) %s: %s", worker->slot,
+		(int)slot->pid, ending, is_deaf ? "SIGKILL" : "SIGABRT");
+	if (is_deaf) {
+		fleet_kill_worker(worker, ending);
+	} else {
+		fleet_abort_worker(worker, ending);
+	}
 }
 
 static void

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -82,13 +83,33 @@ fault_block(unsigned long milliseconds)
 	}
 }
 
+/* For all that the compiler knows, somebody reads it: otherwise it leaves the memory out. */
+static char *volatile last_leak;
+
 static void
 fault_leak(unsigned long bytes)
 {
-	char *lost = malloc(bytes);
+	last_leak = malloc(bytes);
+	if (last_leak != NULL) {
+		memset(last_leak, 1, bytes);
+	}
+}
 
-	if (lost != NULL) {
-		memset(lost, 1, bytes);
+/* State D: vfork(2) waits for its child where no signal but SIGKILL reaches it. The child ends with
+ * us. */
+static void
+fault_disk(unsigned long number)
+{
+	pid_t parent = getpid(), child;
+
+	(void)number;
+	child = vfork();
+	if (child == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (getppid() == parent) {
+			(void)pause();
+		}
+		_exit(0);
 	}
 }
 
@@ -104,6 +125,7 @@ static const struct {
 	{"stop", fault_stop},
 	{"block", fault_block},
 	{"leak", fault_leak},
+	{"disk", fault_disk},
 };
 
 static const char *

@@ -158,6 +158,23 @@ def test_endless_loop_is_found_with_its_stack(faulty):
     assert client.echoes()
 
 
+def test_a_worker_that_hears_no_signal_is_killed_at_once(faulty):
+    """State D, as when a disk does not answer: SIGABRT would not reach it."""
+    faulty.options["hang_timeout"] = "2s"
+    faulty.start()
+    before = faulty.workers()
+    faulty.expect_log(r"worker \d \(pid \d+\) (made no progress|killed by SIGKILL)")
+    say("disk")
+    slot, pid = wait_for("a worker in state D", lambda: next(
+        ((slot, pid) for slot, pid in before.items() if processes.state(pid) == "D"), None))
+    began = time.monotonic()
+    for _ in range(20):
+        assert client.echoes()
+    wait_replaced(faulty, slot, pid, 6.0)
+    assert 1.5 < time.monotonic() - began < seconds(4.0)
+    faulty.wait_log(rf"worker {slot} .*made no progress for \d\.\d s, state D: SIGKILL")
+
+
 def test_hang_is_found_in_five_seconds_by_default(server):
     server.start()
     before = server.workers()

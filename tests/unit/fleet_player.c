@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -82,6 +83,21 @@ player_take_config(struct player *player, const struct channel_message *message)
 	player->words[len > 0 ? len : 0] = '\0';
 }
 
+/* State D, as vfork(2) waits for its child. */
+static void
+player_wait_uninterruptibly(void)
+{
+	pid_t parent = getpid();
+
+	if (vfork() == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (getppid() == parent) {
+			(void)pause();
+		}
+		_exit(0);
+	}
+}
+
 static void
 player_commit(struct player *player, const struct channel_commit *commit)
 {
@@ -111,6 +127,9 @@ player_commit(struct player *player, const struct channel_commit *commit)
 		player_crash(player);
 	}
 	player->is_deaf = player_is_told(player, "deaf");
+	if (player_is_told(player, "disk")) {
+		player_wait_uninterruptibly();
+	}
 	while (player_is_told(player, "loop")) {
 	}
 }
