@@ -1,6 +1,7 @@
 /* The one place that knows what a child starts with. The variable is taken only in the very form in
  * which it is written, so a stray one in an administrator's environment is noticed. */
 #include "common/inherit.h"
+#include "build.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,12 +19,11 @@
 /* What a child keeps of the environment: local time in its log, whether its standard error is the
  * journal, and what tools for developers need. */
 static const char *const kept[] = {
-	"TZ",
-	"JOURNAL_STREAM",
-	"ASAN_OPTIONS",
-	"UBSAN_OPTIONS",
-	"LSAN_OPTIONS",
+	"TZ", "JOURNAL_STREAM", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
 	"LLVM_PROFILE_FILE",
+#ifdef WITH_FAULTS
+	"LD_PRELOAD", /* system tests let memory run out and clocks jump */
+#endif
 };
 
 static const char *const role_words[] = {

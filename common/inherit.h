@@ -24,7 +24,7 @@ struct inherit_space {
 	char title[64];
 	char variable[64];
 	char *argv[2];
-	char *environment[8]; /* the variable, and what inherit.c keeps of the master's */
+	char *environment[10]; /* the variable, and what inherit.c keeps of the master's */
 };
 void inherit_write(const struct inherit *inherit, struct inherit_space *space);
 

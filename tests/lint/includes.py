@@ -6,6 +6,7 @@
 - common/ includes only common/, and there only files listed above it in COMMON;
 - the other folders include common/ and themselves, never each other; master/main.c may join them;
 - paths are from the root, in the order own header, system, common/, own folder, each sorted;
+- only common/clock.c reads clocks, so that no deadline goes by a clock that somebody sets;
 - headers have #pragma once and no typedef of a struct;
 - a file ends at 700 lines, a function at 90 (over 60 is a warning) unless a comment at its head
   says "Long because";
@@ -23,6 +24,7 @@ FOLDERS = ("common", "master", "worker", "monitor", "ctl")
 JOINS = ("master/main.c",)  # the program: it may call the other folders' entry points
 FILE_MAX, FUNCTION_MAX, FUNCTION_WARN = 700, 90, 60
 LEFT_OPEN = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b|not implemented", re.IGNORECASE)
+CLOCK = re.compile(r"\b(clock_gettime|gettimeofday|time|ftime|timespec_get|ev_time|ev_now)\s*\(")
 INCLUDE = re.compile(r'\s*#\s*include\s+([<"])([^>"]+)[>"]')
 
 
@@ -71,7 +73,14 @@ class Lint:
                     self.sizes(path, lines)
                     self.includes(path, lines)
                     self.headers(path, lines)
+                    self.clocks(path, lines)
         return self.errors
+
+    def clocks(self, path, lines):
+        if path.split("/")[0] in FOLDERS and path != "common/clock.c":
+            for number, line in enumerate(lines, 1):
+                if CLOCK.search(re.sub(r"/\*.*|\".*?\"", "", line)) and not line.startswith(" *"):
+                    self.error(path, number, "reads a clock; ask common/clock.h")
 
     def left_open(self, path, lines):
         for number, line in enumerate(lines, 1):

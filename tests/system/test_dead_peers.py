@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness import client
+from harness.admin import asked_json
 from harness.backend import Backend
 from harness.config import listener
 from harness.waiting import holds_for, seconds, wait_for
@@ -150,3 +151,30 @@ def test_a_back_end_that_vanished_is_given_up(server, has_request):
             sock.recv(1)
         assert 1.5 < time.monotonic() - began < seconds(6.0)
         heal()
+
+
+def test_a_client_that_reboots_comes_back_from_the_same_port(server):
+    """Its host forgot the connection without a word; the server has not noticed. The new SYN meets
+    the old connection: challenged, the client resets it, and its next SYN is let in (RFC 5961)."""
+    server.listeners[0]["keepalive"] = {"idle": "1h", "interval": "1h", "probes": 9}
+    server.start()
+    before = client.connect(source="127.0.0.9")
+    client.ask(before)
+    source = before.getsockname()
+    drop(f"tcp sport {source[1]} drop")
+    client.reset(before)
+    assert source[1] in served()
+    heal()
+    began = time.monotonic()
+    with socket.socket() as again:
+        again.settimeout(seconds(10))
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(source)
+        again.connect(client.ECHO)
+        assert client.ask(again) == b"hello\n"
+        assert time.monotonic() - began < seconds(3.5)
+        assert served() == {source[1]}
+    wait_for("both counted", lambda: asked_json(server, "listeners")[0]["open"] == 0)
+    row = asked_json(server, "listeners")[0]
+    assert row["accepted"] == 2
+    assert (row["closed"]["reset"], row["closed"]["client"]) == (1, 1)

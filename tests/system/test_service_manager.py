@@ -109,6 +109,31 @@ def test_activated_socket_is_served_and_outlives_the_server(server, namespace, s
     assert client.ask(waiting) == b"hello\n"
 
 
+def test_a_killed_master_costs_a_passed_socket_nothing(server, namespace, sock):
+    """The manager holds it and starts the server again: whoever waits in the queue, or comes while
+    nobody serves, is served by the next one. Connections go on until they end."""
+    start_with_socket(server, sock)
+    held = client.Held(4)
+    with client.Load(threads=2) as load:
+        wait_for("load", lambda: load.completed > 20)
+        server.note_children()
+        os.kill(server.master, signal.SIGKILL)
+        server.process.wait()
+        waiting = [client.connect() for _ in range(10)]
+        for one in waiting:
+            one.sendall(b"anybody?")
+        held.prove_all()
+        began = load.completed
+        start_with_socket(server, sock)
+        for one in waiting:
+            assert client.receive(one, 8) == b"anybody?"
+            one.close()
+        wait_for("load goes on", lambda: load.completed > began + 20)
+    assert load.failures == []
+    held.prove_all()
+    held.close()
+
+
 def test_activated_socket_that_nobody_configured_is_named(server):
     with socket.create_server(("127.0.0.1", 7009)) as other:
         start_with_socket(server, other)

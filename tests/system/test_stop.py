@@ -116,6 +116,26 @@ def test_killed_master_loses_no_connection(server):
     server.check_nothing_left(3.0)
 
 
+def test_a_master_killed_while_it_starts_leaves_nobody(server):
+    """At any moment, that between the fork of a worker and its tie to the master among them
+    (test_child.c tries that one thousands of times)."""
+    server.options["workers"] = 8
+    server.write_config()
+    for moment in range(15):
+        server.launch()
+        end = time.monotonic() + moment * 0.003
+        while time.monotonic() < end:
+            pass
+        server.note_children()
+        os.kill(server.master, signal.SIGKILL)
+        server.process.wait()
+        wait_for("port free", client.refuses, 1.0)
+    server.check_nothing_left(2.0)
+    orphaned = r"cannot start: (no greeting from|cannot tie itself to) the master"
+    if server.log_lines(orphaned):
+        server.expect_log(orphaned)
+
+
 def test_killed_master_limits_what_is_left_to_the_drain_time(server):
     server.options["drain_timeout"] = "1s"
     server.start()

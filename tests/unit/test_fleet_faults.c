@@ -85,8 +85,7 @@ static const struct {
 	const char *ending;
 	const char *signal;
 } hangs[] = {
-	{"", ", state T", "SIGABRT"},
-	{"1:loop", ", looping", "SIGABRT"},
+	{"", ", state T", "SIGABRT"}, {"1:loop", ", looping", "SIGABRT"},
 	{"1:disk", ", state D", "SIGKILL"}, /* deaf to all others */
 };
 
