@@ -13,13 +13,19 @@
 #include "common/text.h"
 #include "master/master.h"
 
-#define SYN_PERIOD_S 10 /* dropped SYNs are told at most so often for one server */
+#define TELL_PERIOD_S 10 /* the same trouble with one server is told at most so often */
+
+/* A counter whose growth is told. */
+struct told {
+	uint64_t count;   /* when it was told last */
+	unsigned seconds; /* until it may be told again */
+};
 
 /* What was told last. One master, one board: the rows are never given to other servers. */
 static struct watch {
 	uint64_t verdict;
-	uint64_t syn_retries;
-	unsigned seconds;
+	struct told syn_retries;
+	struct told no_port;
 } watches[BOARD_SERVERS];
 
 static int
@@ -144,20 +150,33 @@ tell_state(struct master *master, int server, struct watch *watch)
 	}
 }
 
+/* Once a second. @return how much is to be told now */
+static uint64_t
+growth_to_tell(struct told *told, uint64_t count)
+{
+	uint64_t growth = count - told->count;
+
+	if (told->seconds > 0) {
+		told->seconds--;
+		return 0;
+	}
+	if (growth > 0) {
+		told->count = count;
+		told->seconds = TELL_PERIOD_S;
+	}
+	return growth;
+}
+
 static void
-tell_syns(struct master *master, int server, struct watch *watch)
+tell_syns(struct master *master, int server, struct told *told)
 {
 	const struct board *board = &master->board;
 	const struct board_server_head *head = &board->master->servers[server];
-	uint64_t retries = sum(board, server, STAT_SERVER_syn_retries);
+	uint64_t retries = growth_to_tell(told, sum(board, server, STAT_SERVER_syn_retries));
 	uint64_t backlog = stat_get(&head->configured_backlog);
 	char name[2 * BOARD_SERVER_MAX], guess[32] = "";
 
-	if (watch->seconds > 0) {
-		watch->seconds--;
-		return;
-	}
-	if (retries == watch->syn_retries) {
+	if (retries == 0) {
 		return;
 	}
 	if (backlog > 0) {
@@ -166,11 +185,27 @@ tell_syns(struct master *master, int server, struct watch *watch)
 	master_event(master, LOG_LEVEL_WARNING,
 		"back end %s dropped our SYN %" PRIu64 " times in %d s: its accept queue%s "
 		"overflows, and each drop costs a client a second or more; %s",
-		name_of(board, server, name), retries - watch->syn_retries, SYN_PERIOD_S, guess,
+		name_of(board, server, name), retries, TELL_PERIOD_S, guess,
 		backlog > 0 ? "raise the queue there, or declare less as backlog"
 			    : "declare its length as backlog, and connects are paced to it");
-	watch->syn_retries = retries;
-	watch->seconds = SYN_PERIOD_S;
+}
+
+static void
+tell_ports(struct master *master, int server, struct told *told)
+{
+	const struct board *board = &master->board;
+	uint64_t failures = growth_to_tell(told, sum(board, server, STAT_SERVER_no_port));
+	char name[2 * BOARD_SERVER_MAX];
+
+	if (failures == 0) {
+		return;
+	}
+	master_event(master, LOG_LEVEL_WARNING,
+		"no local port was left for connections to back end %s, %" PRIu64
+		" times in %d s: those clients were reset, the server is not to blame; add own "
+		"addresses to sources of its upstream, widen net.ipv4.ip_local_port_range, or set "
+		"max_connections of the server, so that clients wait",
+		name_of(board, server, name), failures, TELL_PERIOD_S);
 }
 
 void
@@ -184,7 +219,8 @@ backends_watch(struct master *master)
 			return;
 		}
 		tell_state(master, i, &watches[i]);
-		tell_syns(master, i, &watches[i]);
+		tell_syns(master, i, &watches[i].syn_retries);
+		tell_ports(master, i, &watches[i].no_port);
 	}
 }
 

@@ -21,5 +21,6 @@ void backends_use(struct board *board, const struct config *config);
  *  @param text  what was done, or why not
  *  @return 0; -EINVAL; -ENOENT */
 int backends_order(struct board *board, const char *order, char *text, size_t size) MUST_CHECK;
-/** Once a second: tell which servers went down or came up, and which dropped our SYNs. */
+/** Once a second: tell which servers went down or came up, which dropped our SYNs, and to which we
+ *  have no local port left. */
 void backends_watch(struct master *master);
