@@ -331,54 +331,6 @@ def test_a_rejected_connect_ends_the_session_at_once(proxy):
     assert sum(closed(proxy).values()) == 1
 
 
-def test_running_out_of_ports_is_told_and_passes(proxy):
-    proxy.start()
-    set_port_range(20000, 20009)
-    with Backend(echo) as backend:
-        socks = []
-        try:
-            for port in range(30000, 30030):  # the clients' own ports are others
-                sock = socket.socket()
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                sock.bind(("127.0.0.1", port))
-                sock.settimeout(seconds(5.0))
-                socks.append(sock)
-                try:
-                    sock.connect(client.ECHO)
-                except ConnectionResetError:
-                    pass  # so soon
-            wait_for("all ports used", lambda: closed(proxy).get("no_port", 0) >= 20)
-            living = wait_for("the others closed", lambda: (
-                lambda found: found if len(found) == 10 else None)(
-                    [sock for sock in socks if not client.is_ended(sock)]))
-            wait_for("as many at the back end", lambda: len(backend.accepted) == 10)
-            for sock in living:
-                assert client.ask(sock) == b"hello\n"
-        finally:
-            for sock in socks:
-                sock.close()
-    assert closed(proxy)["no_port"] == 20
-
-
-def set_port_range(first, last):
-    with open("/proc/sys/net/ipv4/ip_local_port_range", "w", encoding="ascii") as file:
-        file.write(f"{first} {last}")
-
-
-def test_reloads_under_load_lose_no_session(proxy):
-    proxy.start()
-    with Backend(echo):
-        held = client.Held(5)
-        with client.Load() as load:
-            for number in range(10):
-                upstream(proxy)["connect_timeout"] = f"{3 + number % 2}s"
-                proxy.listeners[0]["idle_timeout"] = f"{100 + number}s"
-                proxy.reload()
-        held.prove_all()
-        held.close()
-    assert not load.failures and load.completed > 0
-
-
 def parse_proxy_header(sock):
     """@return (client address, target address) from either version; the header and no more is read"""
     start = client.receive(sock, 12)

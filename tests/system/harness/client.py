@@ -109,6 +109,10 @@ class Load:
         return self
 
     def __exit__(self, *_):
+        self.end()
+
+    def end(self):
+        """Every client finishes what it is at."""
         self._end.set()
         for thread in self.threads:
             thread.join(seconds(30))
