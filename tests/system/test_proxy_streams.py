@@ -5,7 +5,6 @@ import os
 import random
 import socket
 import threading
-import time
 
 import pytest
 
@@ -167,19 +166,6 @@ def test_after_one_side_ended_the_other_says_all_it_has(proxy, first, size):
 
 # -- resets ---------------------------------------------------------------------------------------
 
-def fill(sock):
-    """Write until the proxy takes no more: it keeps what the other side does not read."""
-    sock.setblocking(False)
-    quiet = time.monotonic()
-    while time.monotonic() - quiet < 0.3:
-        try:
-            sock.send(b"x" * 65536)
-            quiet = time.monotonic()
-        except BlockingIOError:
-            time.sleep(0.01)
-    sock.settimeout(seconds(20))
-
-
 def saw_reset(sock):
     """What was under way may still be read; then the reset, or an end is a lie."""
     try:
@@ -201,9 +187,9 @@ def test_a_reset_reaches_the_other_side_as_one(proxy, who, state):
         sock, back = meet(backend)
         resetting, other = (sock, back) if who == "client" else (back, sock)
         if state == "stalled by the other":
-            fill(resetting)
+            client.fill(resetting)
         elif state == "stalled by itself":
-            fill(other)
+            client.fill(other)
         client.reset(resetting)
         assert saw_reset(other)
         expect_closed(proxy, **{REASONS[who]: 1})

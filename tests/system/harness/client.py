@@ -73,6 +73,21 @@ def reset(sock):
     sock.close()
 
 
+def fill(sock):
+    """Write until the other end, and everything on the way to it, takes no more."""
+    sock.setblocking(False)
+    quiet = time.monotonic()
+    while time.monotonic() - quiet < 0.3:
+        try:
+            sock.send(b"x" * 65536)
+            quiet = time.monotonic()
+        except BlockingIOError:
+            time.sleep(0.01)
+        except ConnectionError:
+            break
+    sock.settimeout(seconds(20.0))
+
+
 def is_ended(sock):
     """True when the server has closed or reset; waits for nothing."""
     sock.setblocking(False)
