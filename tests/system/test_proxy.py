@@ -251,8 +251,10 @@ def test_a_killed_back_end_ends_its_sessions_and_its_successor_serves(proxy):
 
 def test_a_stopped_back_end_is_waited_for(proxy):
     proxy.start()
-    with running_program() as program, client.connect() as sock:
+    with running_program() as program:
         program.send_signal(signal.SIGSTOP)  # the kernel goes on accepting for it
+        wait_for("stopped", lambda: processes.state(program.pid) == "T")
+        sock = client.connect()
         sock.sendall(b"x" * 1000)
         sock.settimeout(0.3)
         with pytest.raises(TimeoutError):
@@ -260,6 +262,7 @@ def test_a_stopped_back_end_is_waited_for(proxy):
         program.send_signal(signal.SIGCONT)
         sock.settimeout(seconds(5.0))
         assert client.receive(sock, 5) == b"hello"
+        sock.close()
 
 
 def test_a_back_end_that_takes_nothing_meets_the_write_timeout(proxy):

@@ -18,13 +18,14 @@ from harness.waiting import wait_for
 LOCAL, NOWHERE = "127.0.0.1:7100", "10.9.9.9:7100"
 KEEPALIVE = {"idle": "1s", "interval": "1s", "probes": 1}
 
-# Reasons that need no proxy, or end a client before it is one of the proxy's, and their tests.
+# Reasons that need no proxy, or end a client before it is one of the proxy's, and who proves them.
 ELSEWHERE = {
-    "shed": "test_exhaustion.py", "denied": "test_gate.py", "source_limit": "test_sources.py",
-    "source_rate": "test_sources.py", "source_penalty": "test_sources.py",
-    "no_address": "test_proxy_names.py",
-    "handler": "only protocols that end a connection themselves; the proxy does not",
-    "protocol_error": "only protocols that the server speaks itself",
+    "shed": "test_exhaustion.py", "denied": "test_gate.py", "untrusted": "test_accept_proxy.py",
+    "proxy_header": "test_accept_proxy.py", "proxy_timeout": "test_accept_proxy.py",
+    "source_limit": "limits by source", "source_rate": "limits by source",
+    "source_penalty": "limits by source", "no_address": "names of servers",
+    "handler": "protocols that end a connection themselves; the proxy does not",
+    "protocol_error": "protocols that the server speaks itself",
 }
 
 
