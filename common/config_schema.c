@@ -206,15 +206,16 @@ const struct option config_schema[] = {
 		 "beyond 1s the SYN was dropped once."},
 	{UPSTREAM(queue_timeout_ms), .path = "queue_timeout", .type = OPTION_DURATION_MS,
 	 .fallback = "30s", .min = 1, .max = DAY, .effect = EFFECT_NEW_CONNECTIONS,
-	 .help = "How long a client may wait for a place at a server."},
+	 .help = "How long a client may wait for a place at a server, failed connects included."},
 	{UPSTREAM(queue_max), .path = "queue_max", .type = OPTION_COUNT, .fallback = "none",
 	 .min = 1, .max = 100000000, .words = NONE, .effect = EFFECT_AT_ONCE,
 	 .help = "Clients that may wait for a place at the same time, in all workers together; "
 		 "\"none\": only max_connections counts."},
 	{UPSTREAM(on_down), .path = "on_down", .type = OPTION_CHOICE, .fallback = "wait",
 	 .choices = on_down_choices, .effect = EFFECT_AT_ONCE,
-	 .help = "While every server is down a client waits for queue_timeout (\"wait\") or is "
-		 "refused at once (\"refuse\")."},
+	 .help = "When every server is down, or has just failed its connect, a client waits for "
+		 "queue_timeout, while connects to servers that are not yet down are tried again "
+		 "each 100ms (\"wait\"), or is refused at once (\"refuse\")."},
 	{UPSTREAM(send_proxy), .path = "send_proxy", .type = OPTION_CHOICE, .fallback = "none",
 	 .choices = send_proxy_choices, .effect = EFFECT_NEW_CONNECTIONS,
 	 .help = "Tell the servers the client's address by the PROXY protocol of this version; they "

@@ -104,6 +104,12 @@ guard_ticket(int64_t monotonic_us, int slot, uint64_t last)
 	return ticket > last ? ticket : last + (1 << SLOT_BITS);
 }
 
+int64_t
+guard_ticket_ms(uint64_t ticket)
+{
+	return (int64_t)(ticket >> SLOT_BITS) / 1000;
+}
+
 void
 guard_publish(const struct board *board, int slot, int upstream, uint64_t ticket)
 {

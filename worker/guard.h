@@ -36,6 +36,8 @@ uint64_t guard_waiting(const struct board *board, int upstream);
 /** A ticket: lower is earlier, on the whole machine, and no two are the same.
  *  @param last  the slot's last one */
 uint64_t guard_ticket(int64_t monotonic_us, int slot, uint64_t last);
+/** When it was drawn, monotonic. */
+int64_t guard_ticket_ms(uint64_t ticket);
 /** Publish the ticket of the first who waits in this worker; 0: nobody. */
 void guard_publish(const struct board *board, int slot, int upstream, uint64_t ticket);
 /** The slot whose turn it is: the lowest ticket of a worker that is alive; -1: nobody waits. */

@@ -5,7 +5,8 @@
  * A session asks, is granted a place at a server, connects, and gives the place back:
  *
  *   upstream_ask             on_granted or on_refused follows, at once or later
- *   upstream_connect_failed  the same once more, for the next server or the last word
+ *   upstream_connect_failed  the same once more, for the next server, for any after a pause, or
+ *                            the last word
  *   upstream_connected       the handshake is done
  *   upstream_proven          the first byte came from the server: it has accepted
  *   upstream_done            the end, whatever the state was
@@ -47,6 +48,7 @@ struct upstream_server {
 enum upstream_request_state {
 	UPSTREAM_IDLE, /* nothing was asked, or all is over */
 	UPSTREAM_WAITING,
+	UPSTREAM_PAUSING,    /* waits, too, but every server was tried just now: not in the queue */
 	UPSTREAM_CONNECTING, /* it has a place: on_granted was called */
 	UPSTREAM_UNPROVEN,   /* connected, no byte from the server yet */
 	UPSTREAM_PROVEN
@@ -62,15 +64,17 @@ struct upstream_request {
 	/* Never: CLOSE_no_server, CLOSE_queue_full, CLOSE_queue_timeout, or why the last server
 	 * that was tried failed: CLOSE_connect_refused, CLOSE_connect_timeout,
 	 * CLOSE_connect_failed, CLOSE_no_port. The request is IDLE again; the callback may free it.
-	 */
+	 * A failed connect is the last word when clients do not wait for servers (on_down), or
+	 * when the queue_timeout is over by then. */
 	void (*on_refused)(struct upstream_request *request, enum close_reason reason);
 
 	struct upstream_request *prev, *next; /* who waits, in order of coming */
 	struct upstream_plan *plan;           /* of the time when it asked */
-	struct deadline patience;             /* waiting: queue_timeout; unproven: settle_time */
+	struct deadline patience;             /* waiting: queue_timeout; after a failed connect:
+						 the next try; unproven: settle_time */
 	uint64_t ticket;                      /* 0: it does not wait */
 	uint64_t hash;                        /* of the client's address */
-	uint64_t tried;                       /* bit i: the upstream's server i failed */
+	uint64_t tried;                       /* bit i: server i failed since the last pause */
 	uint8_t state;                        /* enum upstream_request_state */
 	uint8_t failure;                      /* enum close_reason of the last connect */
 	bool is_counted_unproven;

@@ -67,6 +67,23 @@ queue_remove(struct upstream_request *request)
 	}
 }
 
+/* Every server was tried just now. Until it may try again it does not stand in the way of those
+ * behind it; it keeps its ticket, and is still one who waits. */
+static void
+queue_pause(struct upstream_request *request)
+{
+	queue_remove(request);
+	stat_add(waiting_cell(request->upstream), 1);
+	request->state = UPSTREAM_PAUSING;
+}
+
+static void
+queue_resume(struct upstream_request *request)
+{
+	stat_add(waiting_cell(request->upstream), (uint64_t)-1);
+	queue_add(request);
+}
+
 /* Whoever leaves the head of the queue or frees a place lets the next one look: it may be in
  * another worker. */
 static void
@@ -100,6 +117,9 @@ static void
 request_end(struct upstream_request *request)
 {
 	deadline_clear(&request->patience);
+	if (request->state == UPSTREAM_PAUSING) {
+		queue_resume(request);
+	}
 	if (request->state == UPSTREAM_WAITING) {
 		queue_remove(request);
 		wake_next(request->upstream);
@@ -162,8 +182,12 @@ serve_first(struct upstream *upstream)
 		request_grant(request, server);
 		return true;
 	case CHOICE_NONE:
-		if (request->tried != 0 || upstream->plan->refuses_when_down) {
+		if (upstream->plan->refuses_when_down) {
 			request_refuse(request, (enum close_reason)request->failure);
+			return true;
+		}
+		if (request->tried != 0) {
+			queue_pause(request);
 			return true;
 		}
 		return false;
@@ -225,14 +249,13 @@ is_queue_full(const struct upstream *upstream)
 }
 
 static void
-request_wait(struct upstream_request *request)
+request_wait(struct upstream_request *request, struct deadline_list *list)
 {
 	struct upstream *upstream = request->upstream;
 	struct service *service = upstream->service;
 
 	queue_add(request);
-	deadline_set(
-		&service->deadlines, &request->patience, request->plan->queueing, service->now_ms);
+	deadline_set(&service->deadlines, &request->patience, list, service->now_ms);
 	upstream_pump(upstream);
 }
 
@@ -254,7 +277,7 @@ upstream_ask(struct upstream *upstream, struct upstream_request *request, const 
 	}
 	upstream->last_ticket = request->ticket =
 		guard_ticket(clock_monotonic_us(), service->slot_index, upstream->last_ticket);
-	request_wait(request);
+	request_wait(request, request->plan->queueing);
 }
 
 /* --- connecting --- */
@@ -329,7 +352,31 @@ upstream_connect_failed(struct upstream_request *request, int error)
 	}
 	mark_tried(request);
 	give_back(request);
-	request_wait(request);
+	request_wait(request, request->plan->retrying);
+}
+
+/* A server that is just restarted refuses for a moment, and a client from which it got nothing
+ * loses nothing by waiting. Its servers' health decides when it is no use to try: then it waits in
+ * the queue for one to come up. */
+void
+upstream_on_retry(struct deadline *deadline)
+{
+	struct upstream_request *request =
+		container_of(deadline, struct upstream_request, patience);
+	struct service *service = service_of(request);
+	int64_t waited_ms = service->now_ms - guard_ticket_ms(request->ticket);
+
+	if (waited_ms >= request->plan->queueing->length_ms) {
+		request_refuse(request, (enum close_reason)request->failure);
+		return;
+	}
+	request->tried = 0;
+	deadline_set(
+		&service->deadlines, &request->patience, request->plan->retrying, service->now_ms);
+	if (request->state == UPSTREAM_PAUSING) {
+		queue_resume(request);
+		upstream_pump(request->upstream);
+	}
 }
 
 void

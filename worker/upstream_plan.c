@@ -67,6 +67,7 @@ upstream_plan_release(struct upstream_plan **plan)
 		upstream_server_release(&released->servers[i]);
 	}
 	deadlines_close_list(&released->service->deadlines, &released->queueing);
+	deadlines_close_list(&released->service->deadlines, &released->retrying);
 	deadlines_close_list(&released->service->deadlines, &released->settling);
 	free(released->check.send);
 	free(released->check.expect);
@@ -142,9 +143,14 @@ add_lists(struct upstream_plan *plan, const struct upstream_config *config)
 
 	plan->queueing =
 		deadlines_open_list(deadlines, config->queue_timeout_ms, upstream_on_queue_timeout);
+	plan->retrying = deadlines_open_list(deadlines,
+		config->queue_timeout_ms < UPSTREAM_RETRY_MS ? config->queue_timeout_ms
+							     : UPSTREAM_RETRY_MS,
+		upstream_on_retry);
 	plan->settling =
 		deadlines_open_list(deadlines, config->settle_time_ms, upstream_on_settled);
-	return plan->queueing == NULL || plan->settling == NULL ? -ENOMEM : 0;
+	return plan->queueing == NULL || plan->retrying == NULL || plan->settling == NULL ? -ENOMEM
+											  : 0;
 }
 
 struct upstream_plan *

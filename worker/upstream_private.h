@@ -5,6 +5,8 @@
 #include "worker/balance.h"
 #include "worker/upstream.h"
 
+#define UPSTREAM_RETRY_MS 100 /* between two connects of a client to the same server */
+
 /* What one configuration says of an upstream. Who waits or settles holds the plan of that time,
  * whose list its deadline is in. */
 struct upstream_plan {
@@ -23,7 +25,7 @@ struct upstream_plan {
 		int64_t interval_ms, timeout_ms;
 		char *send, *expect;
 	} check;
-	struct deadline_list *queueing, *settling;
+	struct deadline_list *queueing, *retrying, *settling;
 	struct in6_addr *sources;
 	size_t source_count, source_turn;
 	uint16_t *table; /* for client_hash, else NULL */
@@ -68,4 +70,5 @@ void upstream_judge_connect(struct upstream_server *server, int error);
 void upstream_pump(struct upstream *upstream);
 
 void upstream_on_queue_timeout(struct deadline *deadline);
+void upstream_on_retry(struct deadline *deadline);
 void upstream_on_settled(struct deadline *deadline);

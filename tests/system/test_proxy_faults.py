@@ -144,7 +144,7 @@ def test_a_silent_back_end_costs_the_connect_timeout_and_then_another_is_tried(p
 
 def test_a_connect_timeout_is_exact(proxy, far, back):
     """D1, when there is no other: the client is told, not earlier and hardly later."""
-    upstream(proxy)["connect_timeout"] = "700ms"
+    upstream(proxy).update(connect_timeout="700ms", on_down="refuse")
     proxy.start()
     back.cut()
     began = time.monotonic()

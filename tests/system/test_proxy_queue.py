@@ -1,7 +1,10 @@
 """What protects a weak back end: limits that are exact over all workers, connects paced to its
 accept queue, clients that wait instead of failing, servers that go down and come up."""
+import os
+import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -111,14 +114,45 @@ def test_connects_are_paced_to_a_short_accept_queue(proxy):
 
 def test_who_finds_every_server_down_waits_until_one_is_up(proxy):
     serve(proxy, upstream={"check": {"interval": "100ms", "fall": 1}}.items())
-    with pytest.raises(ConnectionResetError), client.connect() as sock:  # perhaps by connect itself
+    with client.connect() as first:
+        first.sendall(b"first")
+        proxy.wait_log(r"back end be/127\.0\.0\.1:7100 is down")
+        with client.connect() as second:
+            second.sendall(b"second")
+            with Backend(echo, BACK):
+                assert client.receive(first, 5) == b"first"
+                assert client.receive(second, 6) == b"second"
+                proxy.wait_log(r"back end be/127\.0\.0\.1:7100 is up again")
+
+
+def test_a_client_whose_connects_fail_is_given_up_after_the_queue_timeout(proxy):
+    serve(proxy, upstream={"queue_timeout": "500ms", "check": {"fall": 1000}}.items())
+    began = time.monotonic()
+    with client.connect() as sock, pytest.raises(ConnectionResetError):
         sock.recv(1)
-    proxy.wait_log(r"back end be/127\.0\.0\.1:7100 is down")
-    with client.connect() as sock:
-        sock.sendall(b"word")
-        with Backend(echo, BACK):
-            assert sock.recv(100) == b"word"
-            proxy.wait_log(r"back end be/127\.0\.0\.1:7100 is up again")
+    assert 0.5 <= time.monotonic() - began
+    assert row(proxy)["connect_refused"] <= 6  # paced
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="needs root and nftables")
+def test_a_back_end_that_restarts_under_load_costs_no_client(proxy):
+    """It refuses connects for a while, as a program does that is being replaced."""
+    def nft(rules):
+        subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+
+    with Backend(echo, BACK):
+        serve(proxy, upstream={"check": {"interval": "100ms"}}.items())
+        with client.Load(threads=8) as load:
+            for _ in range(3):
+                done = load.completed
+                wait_for("clients served", lambda: load.completed > done + 50)
+                refused = row(proxy)["connect_refused"]
+                nft("table inet restart { chain in { type filter hook input priority 0; "
+                    "tcp dport 7100 tcp flags & (syn | ack) == syn reject with tcp reset; }; }\n")
+                wait_for("connects refused", lambda: row(proxy)["connect_refused"] > refused)
+                wait_for("clients wait", lambda: row(proxy)["waiting"] > 0)
+                nft("delete table inet restart\n")
+        assert not load.failures
 
 
 def test_a_failed_connect_is_tried_at_another_server(proxy):

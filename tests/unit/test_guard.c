@@ -107,6 +107,7 @@ START_TEST(tickets_of_one_instant_differ)
 	uint64_t one = guard_ticket(1000, 3, 0);
 
 	ck_assert_uint_gt(guard_ticket(1000, 3, one), one);
+	ck_assert_int_eq(guard_ticket_ms(one), 1);
 	ck_assert_uint_ne(guard_ticket(1000, 4, 0), one);
 	ck_assert_uint_ne(guard_ticket(1000, 4, 0), guard_ticket(1000, 3, one));
 }

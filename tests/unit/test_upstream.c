@@ -10,6 +10,7 @@
 #include "common/fault.h"
 #include "tests/unit/run.h"
 #include "worker/service.h"
+#include "worker/upstream_private.h"
 
 #define SESSIONS 8
 
@@ -200,7 +201,7 @@ static const struct {
 
 START_TEST(the_last_failure_is_the_reason)
 {
-	use("", "{ address = \"127.0.0.1:1\"; }");
+	use("on_down = \"refuse\";", "{ address = \"127.0.0.1:1\"; }");
 	ask(0);
 	upstream_connect_failed(&sessions[0].request, failures[_i].error);
 	ck_assert_int_eq(sessions[0].refused, 1);
@@ -210,7 +211,8 @@ END_TEST
 
 START_TEST(a_failed_connect_goes_to_another_server_and_then_to_the_backup)
 {
-	use("", "{ name = \"a\"; address = \"127.0.0.1:1\"; }, { name = \"b\"; address = "
+	use("on_down = \"refuse\";",
+		"{ name = \"a\"; address = \"127.0.0.1:1\"; }, { name = \"b\"; address = "
 		"\"127.0.0.1:2\"; "
 		"backup = true; }");
 	ask(0);
@@ -220,6 +222,65 @@ START_TEST(a_failed_connect_goes_to_another_server_and_then_to_the_backup)
 	ck_assert_str_eq(server_of(0), "b");
 	upstream_connect_failed(&sessions[0].request, ETIMEDOUT);
 	ck_assert_int_eq(sessions[0].reason, CLOSE_connect_timeout);
+}
+END_TEST
+
+static void
+pass_ms(int64_t ms)
+{
+	service.now_ms += ms;
+	(void)deadlines_expire(&service.deadlines, service.now_ms, SIZE_MAX);
+}
+
+START_TEST(who_failed_everywhere_tries_again_after_a_pause)
+{
+	use("", "{ address = \"127.0.0.1:1\"; }");
+	ask(0);
+	upstream_connect_failed(&sessions[0].request, ECONNREFUSED);
+	ck_assert_int_eq(sessions[0].refused, 0);
+	ck_assert_int_eq(sessions[0].granted, 1);
+	ck_assert_uint_eq(stat_get(&service.slot->upstreams[0].waiting), 1);
+	ask(1); /* is not in its way */
+	ck_assert_int_eq(sessions[1].granted, 1);
+	pass_ms(UPSTREAM_RETRY_MS + 1);
+	ck_assert_int_eq(sessions[0].granted, 2);
+	ck_assert_uint_eq(stat_get(&service.slot->upstreams[0].waiting), 0);
+	upstream_connected(&sessions[0].request, 0);
+}
+END_TEST
+
+START_TEST(who_leaves_in_the_pause_is_gone)
+{
+	use("", "{ address = \"127.0.0.1:1\"; }");
+	ask(0);
+	upstream_connect_failed(&sessions[0].request, ECONNREFUSED);
+	upstream_done(&sessions[0].request);
+	ck_assert_uint_eq(stat_get(&service.slot->upstreams[0].waiting), 0);
+	pass_ms(UPSTREAM_RETRY_MS + 1);
+	ck_assert_int_eq(sessions[0].granted, 1);
+}
+END_TEST
+
+/* Not once more for each try. */
+START_TEST(the_queue_timeout_counts_from_the_first_question)
+{
+	int64_t asked_ms = service.now_ms;
+	int tries = 1;
+
+	use("queue_timeout = \"1s\"; check = { fall = 1000; };", "{ address = \"127.0.0.1:1\"; }");
+	ask(0);
+	upstream_connect_failed(&sessions[0].request, ECONNREFUSED);
+	while (sessions[0].refused == 0) {
+		pass_ms(10);
+		if (sessions[0].granted > tries) {
+			tries++;
+			upstream_connect_failed(&sessions[0].request, ECONNREFUSED);
+		}
+	}
+	ck_assert_int_eq(sessions[0].reason, CLOSE_connect_refused);
+	ck_assert_int_ge(service.now_ms - asked_ms, 1000);
+	ck_assert_int_le(service.now_ms - asked_ms, 1000 + 2 * UPSTREAM_RETRY_MS);
+	ck_assert_int_le(tries, 1 + 1000 / UPSTREAM_RETRY_MS);
 }
 END_TEST
 
@@ -241,10 +302,16 @@ START_TEST(failures_in_a_row_put_a_server_down_and_clients_wait)
 		upstream_connect_failed(&sessions[i].request, ECONNREFUSED);
 	}
 	ask(2);
-	ck_assert_int_eq(sessions[2].granted + sessions[2].refused, 0);
+	pass_ms(UPSTREAM_RETRY_MS + 1);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(sessions[i].granted, i < 2 ? 1 : 0);
+		ck_assert_int_eq(sessions[i].refused, 0);
+	}
 	stat_set(&service.slot->servers[0].verdict, BOARD_VERDICT(clock_monotonic_ms() + 1, true));
 	upstreams_look(&service);
-	ck_assert_int_eq(sessions[2].granted, 1);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(sessions[i].granted, i < 2 ? 2 : 1);
+	}
 }
 END_TEST
 
@@ -299,6 +366,9 @@ UNIT_TESTS("upstream", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, a_full_queue_refuses);
 	   tcase_add_loop_test(tests, the_last_failure_is_the_reason, 0, ARRAY_LEN(failures));
 	   tcase_add_test(tests, a_failed_connect_goes_to_another_server_and_then_to_the_backup);
+	   tcase_add_test(tests, who_failed_everywhere_tries_again_after_a_pause);
+	   tcase_add_test(tests, who_leaves_in_the_pause_is_gone);
+	   tcase_add_test(tests, the_queue_timeout_counts_from_the_first_question);
 	   tcase_add_test(tests, want_of_ports_is_not_held_against_the_server);
 	   tcase_add_test(tests, failures_in_a_row_put_a_server_down_and_clients_wait);
 	   tcase_add_test(tests, down_and_refuse_is_told_at_once);
