@@ -37,7 +37,7 @@ class ProxySizes:
 
 
 FULL = ProxySizes(cpu_rounds=9, pingpong_sessions=64, pingpong_rounds=800, sessions=10000,
-                  bulk_sessions=16, bulk_rounds=500, calls=300, idle=8000,
+                  bulk_sessions=16, bulk_rounds=1500, calls=300, idle=8000,
                   places=tuple(PLACES.values()), judges_ratios=True)
 QUICK = ProxySizes(cpu_rounds=1, pingpong_sessions=16, pingpong_rounds=100, sessions=500,
                    bulk_sessions=4, bulk_rounds=50, calls=50, idle=500, places=(ONE_CORE,),
@@ -58,7 +58,8 @@ class Field:
         """Ours, the floors and the peers of a comparison with this floor."""
         if self.self_by_floor:
             return [self.self_by_floor[floor_name], self.named(floor_name)]
-        return self.contestants
+        splices = floor_name == "floor-splice"
+        return [one for one in self.contestants if splices or one.name != "floor-splice"]
 
     def named(self, name):
         """A contestant, or None."""
@@ -202,7 +203,7 @@ def calls(field):
     count = field.sizes.calls
     sessions = 8
     counted = {}
-    for one in [one for one in field.contestants if one.name != "floor-splice"]:
+    for one in field.taking_part("floor"):
         counted[one] = (
             counted_calls(field, one, ["pingpong", "--wait", "-c", sessions, "-r", count,
                                        "-s", 64], sessions),
@@ -228,7 +229,7 @@ def idle(field):
     count = field.sizes.idle
     grown = {}
     results = {}
-    for one in [one for one in field.contestants if one.name != "floor-splice"]:
+    for one in field.taking_part("floor"):
         with one.running(1, max_connections=count + count // 10):
             one.expect_workers(1)
             everyone, workers = one.pids(), one.worker_pids()

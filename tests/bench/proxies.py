@@ -40,6 +40,7 @@ class PacedBackEnd(BackEnd):
     """A weak one: a short accept queue, from which it takes so many connections a second."""
 
     name = "paced-back-end"
+    is_reference = False  # without a proxy in front it does lose clients
 
     def __init__(self, port, temp_dir, program, backlog, rate):
         super().__init__(port, temp_dir, program)
@@ -49,9 +50,6 @@ class PacedBackEnd(BackEnd):
     def command(self, workers, max_connections, spread_evenly):
         return [self.program, "-l", f"0.0.0.0:{self.port}", "-b", str(self.backlog),
                 "-a", str(self.rate)]
-
-    def worker_pids(self):
-        return self.pids()
 
 
 class Proxy(Contestant):
@@ -221,6 +219,15 @@ class HAProxy(Proxy):
     def version(self):
         shown = subprocess.run([self.program, "-v"], capture_output=True, text=True, check=False)
         return re.sub(r" - https?:.*", "", shown.stdout.splitlines()[0])
+
+
+class QueueingHAProxy(HAProxy):
+    """HAProxy with a limit of connections at the server, beyond which its own queue holds clients.
+
+    It fits a back end whose sessions are short: those that stay keep everybody else in the queue.
+    """
+
+    name = "haproxy-queue"
 
 
 def find_program(name):

@@ -78,11 +78,16 @@ def family(root):
     return members
 
 
-def listen_overflows():
-    """Packets that this network namespace refused because an accept queue was full."""
+def kernel_counter(name):
+    """A counter of TCP in this network namespace, by its name in /proc/net/netstat."""
     with open("/proc/self/net/netstat", encoding="ascii") as netstat:
         lines = [line.split() for line in netstat if line.startswith("TcpExt:")]
-    return int(dict(zip(*lines))["ListenOverflows"])
+    return int(dict(zip(*lines))[name])
+
+
+def listen_overflows():
+    """Packets that this network namespace refused because an accept queue was full."""
+    return kernel_counter("ListenOverflows")
 
 
 class Accepts:
