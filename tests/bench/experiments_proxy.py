@@ -57,7 +57,8 @@ class Field:
     def taking_part(self, floor_name):
         """Ours, the floors and the peers of a comparison with this floor."""
         if self.self_by_floor:
-            return [self.self_by_floor[floor_name], self.named(floor_name)]
+            floor = self.named(floor_name)
+            return [self.self_by_floor[floor_name], floor] if floor else []
         splices = floor_name == "floor-splice"
         return [one for one in self.contestants if splices or one.name != "floor-splice"]
 
@@ -74,6 +75,11 @@ def row(field, what, cells, ratio="", target="", is_met=None):
     else:
         ours = shown.pop("acceptd", "")
     return Row(what, ours, shown.pop("floor", ""), ratio, target, is_met, shown)
+
+
+def ours_of(field):
+    """The proxy of this project, when it takes part."""
+    return None if field.self_by_floor else field.named("acceptd")
 
 
 @dataclasses.dataclass
@@ -127,6 +133,9 @@ def compare(field, case, place, values):
     is_judged = field.sizes.judges_ratios and place in case.judged_places
     rows = [ratio_row(field, what, cells, values, ours, floor,
                       case.floor_ratio_max if is_judged else None)]
+    earlier = field.named("earlier")
+    if ours and earlier:
+        rows.append(ratio_row(field, "… against the earlier build", {}, values, ours, earlier, None))
     if ours and peers:
         better = min(peers, key=lambda one: statistics.median(values[one].values()))
         rows.append(ratio_row(field, f"… against {better.name}, the better peer", {}, values,
@@ -209,7 +218,7 @@ def calls(field):
                                        "-s", 64], sessions),
             counted_calls(field, one, ["short", count, "-c", 16, "-s", 64], 0))
     own = {one: sum(found[0].values()) - found[0]["epoll_wait"] for one, found in counted.items()}
-    ours = field.named("acceptd")
+    ours = ours_of(field)
     trips = sessions * count
     is_judged = ours is not None and field.sizes.judges_ratios
     return [
@@ -241,7 +250,7 @@ def idle(field):
                 grown[one] = (readings.pss_bytes(everyone) - before) / count
 
             results[one] = field.load(one, ["hold", count, "-p", 2], note)
-    ours = field.named("acceptd")
+    ours = ours_of(field)
     is_judged = ours is not None and field.sizes.judges_ratios
     return [
         row(field, f"{count} idle proxied sessions: failed",
