@@ -325,7 +325,7 @@ END_TEST
 
 START_TEST(the_shipped_files_load)
 {
-	static const char *const names[] = {"quickstart.conf"};
+	static const char *const names[] = {"front-door.conf", "quickstart.conf"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		scratch_run("cp %s/etc/%s %s/ && chmod 644 %s/%s", scratch_source(), names[i],
