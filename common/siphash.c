@@ -1,6 +1,9 @@
 /* Written from the paper; proved by its test vectors. */
 #include "common/siphash.h"
 
+#include <endian.h>
+#include <string.h>
+
 struct state {
 	uint64_t v0, v1, v2, v3;
 };
@@ -58,7 +61,10 @@ siphash(const struct siphash_key *key, const void *bytes, size_t len)
 	size_t left = len;
 
 	for (; left >= 8; left -= 8, at += 8) {
-		sip_compress(&s, word_at(at, 8));
+		uint64_t word;
+
+		memcpy(&word, at, sizeof(word));
+		sip_compress(&s, le64toh(word));
 	}
 	sip_compress(&s, word_at(at, left) | (uint64_t)len << 56);
 	s.v2 ^= 0xff;
