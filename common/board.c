@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ enum {
 #define BOARD_BYTES (BOARD_MASTER_BYTES + sizeof(struct board_slot) * BOARD_SLOTS)
 
 static_assert(sizeof(struct board_slot) % BOARD_PAGE == 0, "a slot can be mapped alone");
-static_assert(sizeof(void *) >= 8, "a gigabyte of addresses, of which little is ever touched");
+static_assert(sizeof(void *) >= 8, "gigabytes of addresses, of which little is ever touched");
 static_assert(sizeof(struct board_event) <= 528, "events should stay about half a kilobyte");
 static_assert(sizeof(board_cell) == 8, "a cell is a bare word");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "cells must work between processes");
@@ -82,7 +83,10 @@ board_layout(void)
 		sizeof(struct board_listener_head), offsetof(struct board_master, events),
 		sizeof(struct board_event), offsetof(struct board_slot, upstreams),
 		offsetof(struct board_slot, servers), sizeof(struct board_server_head),
-		offsetof(struct board_master, upstreams), offsetof(struct board_master, servers)};
+		offsetof(struct board_master, upstreams), offsetof(struct board_master, servers),
+		offsetof(struct board_slot, sources), sizeof(struct source_set),
+		offsetof(struct board_master, source_key),
+		offsetof(struct board_master, penalties)};
 	uint64_t hash = hash_bytes(0xcbf29ce484222325, sizes, sizeof(sizes));
 
 	for (size_t i = 0; i < stat_row_count; i++) {
@@ -127,6 +131,8 @@ map_aligned(int protection, int fd)
 		(void)munmap(base, (size_t)(start - base));
 	}
 	(void)munmap(start + BOARD_BYTES, (size_t)(base + reserved - start) - BOARD_BYTES);
+	/* A core would hold every page of it, and take them all from memory for that. */
+	(void)madvise(start, BOARD_BYTES, MADV_DONTDUMP);
 	return start;
 }
 
@@ -134,10 +140,17 @@ int
 board_create(struct board *board, int *fd, struct fault *why)
 {
 	int memory = descriptor_fixed_memory("acceptd board", BOARD_BYTES);
+	struct siphash_key key;
 	char *base;
 
 	if (memory < 0) {
 		return fault_set(why, -memory, "cannot make the shared segment for statistics");
+	}
+	if (getrandom(&key, sizeof(key), 0) != (ssize_t)sizeof(key)) {
+		int error = errno;
+
+		descriptor_close(&memory);
+		return fault_set(why, error, "cannot get random numbers from the kernel");
 	}
 	base = map_aligned(PROT_READ | PROT_WRITE, memory);
 	if (base == MAP_FAILED) {
@@ -152,6 +165,8 @@ board_create(struct board *board, int *fd, struct fault *why)
 	board->writable->layout = board_layout();
 	board->writable->size = BOARD_BYTES;
 	board->writable->magic = BOARD_MAGIC;
+	board->writable->source_key = key;
+	board_set_source_table(board, SOURCES_ENTRIES_MAX);
 	*fd = memory;
 	return 0;
 }
@@ -207,6 +222,7 @@ map_own_slot(struct board *board, int fd, int slot, struct fault *why)
 		    MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED) {
 		return fault_set(why, errno, "cannot map slot %d of the shared segment", slot);
 	}
+	(void)madvise(&board->slots[slot], sizeof(struct board_slot), MADV_DONTDUMP);
 	return 0;
 }
 
@@ -432,6 +448,12 @@ board_bury_slot(struct board *board, int slot)
 		lost += bury_listener(&dead->listeners[listener]);
 	}
 	bury_backends(dead);
+	if (stat_get(&dead->has_sources) != 0) {
+		struct sources sources;
+
+		board_sources(board, slot, &sources);
+		sources_bury(&sources, slot);
+	}
 	for (size_t i = 0; i < STAT_WORKER_COUNT; i++) {
 		if (stat_row_of(STAT_SCOPE_WORKER, i)->kind == STAT_GAUGE) {
 			stat_set(&dead->stats[i], 0);

@@ -16,6 +16,8 @@
 #include "common/cell.h"
 #include "common/defs.h"
 #include "common/histogram.h"
+#include "common/siphash.h"
+#include "common/sources.h"
 
 struct fault;
 
@@ -28,6 +30,7 @@ struct fault;
 #define BOARD_SERVER_MAX 128 /* a name, or an address instead */
 #define BOARD_FRAMES_MAX 32
 #define BOARD_EVENTS     1024
+#define BOARD_PENALTIES  64 /* sources that are refused after a crash */
 
 enum stat_scope {
 	STAT_SCOPE_WORKER,
@@ -241,6 +244,16 @@ struct board_slot {
 	struct board_listener_cells listeners[BOARD_LISTENERS];
 	struct board_upstream_cells upstreams[BOARD_UPSTREAMS];
 	struct board_server_cells servers[BOARD_SERVERS];
+	/* Whether the table was ever used: if not, nobody needs to touch it. */
+	board_cell has_sources;
+	struct source_table sources;
+};
+
+/* A source that is refused for a while because a worker crashed while it served it. */
+struct board_penalty {
+	board_cell tag;      /* of its struct source; 0: none, or being written */
+	board_cell until_ms; /* monotonic */
+	board_cell prefix, is_v6, listener;
 };
 
 struct board_listener_head { /* written by the master when a listener is opened */
@@ -288,6 +301,10 @@ struct board_master {
 	struct board_listener_head listeners[BOARD_LISTENERS];
 	struct board_upstream_head upstreams[BOARD_UPSTREAMS];
 	struct board_server_head servers[BOARD_SERVERS];
+	struct siphash_key source_key; /* made once */
+	uint32_t source_sets;          /* of each slot's table of sources */
+	board_cell penalised_until_ms; /* the latest end of a penalty; 0: there never was one */
+	struct board_penalty penalties[BOARD_PENALTIES];
 	_Atomic uint64_t last_event;
 	struct board_event events[BOARD_EVENTS];
 };
@@ -324,6 +341,27 @@ int board_find_server(const struct board *board, int upstream, const char *name)
 uint64_t board_server_verdict(const struct board *board, int server);
 /** How many slots there are to look at. */
 int board_slots_used(const struct board *board);
+
+/** How many sources each slot's table is to hold, rounded up to whole sets; the most until
+ *  then. Master only, before the first worker. */
+void board_set_source_table(struct board *board, int64_t entries);
+/** The tables of all slots, as seen by the worker of slot `own`, or by a reader (-1). */
+void board_sources(const struct board *board, int own, struct sources *sources);
+/** Refuse a source from now on until a monotonic time. When the list is full the penalty that ends
+ *  first makes room. Master only. */
+void board_penalise(struct board *board, const struct source *source, int64_t until_ms);
+/** @return how long the penalty of a source still lasts; 0: it has none */
+int64_t board_penalty_left_ms(
+	const struct board *board, const struct source *source, int64_t now_ms);
+/** The penalty in a row, of BOARD_PENALTIES. @return how long it still lasts; 0: there is none */
+int64_t board_read_penalty(
+	const struct board *board, int row, int64_t now_ms, struct source *source);
+/** Whether anybody has a penalty: one load. */
+static inline bool
+board_has_penalties(const struct board *board, int64_t now_ms)
+{
+	return now_ms < (int64_t)stat_get(&board->master->penalised_until_ms);
+}
 
 /** Around updates of several cells of a slot that belong together (accepted and open). */
 static inline void
