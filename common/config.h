@@ -66,8 +66,10 @@ struct listener_config {
 	struct address_list addresses;
 	int protocol; /* enum config_protocol */
 	int64_t backlog;
-	int64_t max_connections; /* CONFIG_NONE: only the global one */
-	int on_limit;            /* enum config_on_limit */
+	int64_t max_connections;            /* CONFIG_NONE: only the global one */
+	int on_limit;                       /* enum config_on_limit */
+	int64_t max_connections_per_source; /* CONFIG_NONE */
+	int64_t connection_rate_per_source; /* a second; CONFIG_NONE */
 	int64_t idle_timeout_ms;
 	int64_t write_timeout_ms;  /* no progress of pending output for so long */
 	int64_t lifetime_ms;       /* absolute; CONFIG_NONE */
@@ -137,6 +139,9 @@ struct config {
 	int64_t drain_timeout_ms;
 	int64_t hang_timeout_ms;
 	int64_t max_connections;
+	int64_t source_table;                     /* sources that each worker can count */
+	int64_t crash_penalty_ms;                 /* CONFIG_NONE */
+	struct network_list crash_penalty_exempt; /* never penalised, besides loopback */
 	bool strict; /* a limit of the machine that cuts the configuration is an error */
 	struct {
 		int64_t somaxconn; /* CONFIG_SOMAXCONN_*, or a number */

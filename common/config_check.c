@@ -275,6 +275,23 @@ check_limits(const struct check *check, int listener)
 	}
 }
 
+static void
+check_source_limits(const struct check *check, int listener)
+{
+	const struct listener_config *one = &check->config->listeners[listener];
+	int64_t most = check->config->max_connections;
+
+	if (one->max_connections != CONFIG_NONE && one->max_connections < most) {
+		most = one->max_connections;
+	}
+	if (one->max_connections_per_source >= most) {
+		complain(check, FINDING_WARNING, listener, "max_connections_per_source",
+			"no effect: max_connections (%" PRId64 ") is met first, so one source can "
+			"take every place; allowed: 1..%" PRId64,
+			most, most > 1 ? most - 1 : 1);
+	}
+}
+
 static size_t
 count_unix(const struct address_list *list)
 {
@@ -292,10 +309,11 @@ static void
 check_family(const struct check *check, int listener)
 {
 	static const char *const of_tcp[] = {"no_delay", "user_timeout", "keepalive.idle",
-		"keepalive.interval", "keepalive.probes", "trusted", "allow", "deny"};
+		"keepalive.interval", "keepalive.probes", "trusted", "allow", "deny",
+		"max_connections_per_source", "connection_rate_per_source"};
 	const struct listener_config *config = &check->config->listeners[listener];
 	size_t count = config->addresses.count, unix_count = count_unix(&config->addresses);
-	size_t idle_count = ARRAY_LEN(of_tcp) - (config->accept_proxy ? 2 : 0);
+	size_t idle_count = ARRAY_LEN(of_tcp) - (config->accept_proxy ? 4 : 0);
 
 	if (count > 0 && unix_count == 0 && is_wanted(check, listener, "unix_mode")) {
 		complain(check, FINDING_WARNING, listener, "unix_mode",
@@ -405,6 +423,16 @@ check_admin(const struct check *check)
 	}
 }
 
+static void
+check_crash_penalty(const struct check *check)
+{
+	if (check->config->crash_penalty_ms == CONFIG_NONE &&
+		check->config->crash_penalty_exempt.count > 0) {
+		complain(check, FINDING_WARNING, -1, "crash_penalty_exempt",
+			"no effect while crash_penalty is \"none\"");
+	}
+}
+
 void
 config_check(const struct config *config, struct findings *findings)
 {
@@ -412,10 +440,12 @@ config_check(const struct config *config, struct findings *findings)
 
 	check_paths(&check);
 	check_admin(&check);
+	check_crash_penalty(&check);
 	for (int i = 0; i < (int)config->listener_count; i++) {
 		check_name(&check, i);
 		check_addresses(&check, i);
 		check_limits(&check, i);
+		check_source_limits(&check, i);
 		check_keepalive(&check, i);
 		check_family(&check, i);
 		check_accept_proxy(&check, i);

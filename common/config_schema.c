@@ -6,6 +6,7 @@
 
 #include "common/config.h"
 #include "common/defs.h"
+#include "common/sources.h"
 
 #define SECOND INT64_C(1000)
 #define HOUR   (3600 * SECOND)
@@ -78,6 +79,23 @@ const struct option config_schema[] = {
 	 .fallback = "100000", .min = 1, .max = 100000000, .effect = EFFECT_AT_ONCE,
 	 .help = "Connections open at the same time in all workers and listeners together; each "
 		 "needs a descriptor."},
+	{SERVER(source_table), .path = "source_table", .type = OPTION_COUNT,
+	 .fallback = "32768", .min = SOURCES_WAYS, .max = SOURCES_ENTRIES_MAX,
+	 .effect = EFFECT_RESTART,
+	 .help = "Sources that each worker can count for the limits by source, 40 bytes each as soon "
+		 "as they are used, in sets of 8: what 8 does not divide is rounded up. Clients of "
+		 "sources for which there is no room are let in and counted as sources_untracked."},
+	{SERVER(crash_penalty_ms), .path = "crash_penalty", .type = OPTION_DURATION_MS,
+	 .fallback = "90s", .min = SECOND, .max = DAY, .words = NONE, .effect = EFFECT_AT_ONCE,
+	 .help = "A worker that crashes while it serves a client gets all clients of the same source "
+		 "(an IPv4 address, or the /64 of an IPv6 one) refused for so long on that listener, "
+		 "so that a message that kills cannot be repeated. Loopback is never penalised: what "
+		 "connects from this machine is mostly a balancer or a tunnel that speaks for many."},
+	{SERVER(crash_penalty_exempt), .path = "crash_penalty_exempt", .type = OPTION_NETWORKS, .fallback = "",
+	 .effect = EFFECT_AT_ONCE,
+	 .help = "Networks that crash_penalty leaves alone: balancers that do not speak the PROXY "
+		 "protocol, whose address stands for all their clients, so that one crash would shut "
+		 "out everybody; the price is that who kills workers through them is not stopped."},
 	{SERVER(strict), .path = "strict", .type = OPTION_BOOL, .fallback = "false",
 	 .effect = EFFECT_AT_ONCE,
 	 .help = "Refuse to start or reload when a limit of the machine cuts what is configured, "
@@ -121,6 +139,19 @@ const struct option config_schema[] = {
 	 .choices = on_limit_choices, .effect = EFFECT_AT_ONCE,
 	 .help = "At a limit of connections a client waits in the kernel's queue (\"wait\") or is "
 		 "refused at once (\"refuse\")."},
+	{LISTENER(max_connections_per_source), .path = "max_connections_per_source",
+	 .type = OPTION_COUNT, .fallback = "none", .min = 1, .max = 100000000, .words = NONE,
+	 .effect = EFFECT_AT_ONCE,
+	 .help = "Connections of this listener that one source may have open at the same time, exact "
+		 "over all workers; a source is an IPv4 address or the /64 of an IPv6 one. Further "
+		 "ones are reset before a byte is read. Clients of a unix socket have no source."},
+	{LISTENER(connection_rate_per_source), .path = "connection_rate_per_source",
+	 .type = OPTION_COUNT, .fallback = "none", .min = 1, .max = SOURCES_RATE_MAX,
+	 .words = NONE, .effect = EFFECT_AT_ONCE,
+	 .help = "New connections of one source a second that are let in, measured over the last "
+		 "1000 ms: those of the current second of the clock, and of the second before it the "
+		 "part that is not yet 1000 ms past, as if they had come evenly. All of them may come "
+		 "at once. Further ones are reset before a byte is read and do not count."},
 	{LISTENER(idle_timeout_ms), .path = "idle_timeout", .type = OPTION_DURATION_MS,
 	 .fallback = "10m", .min = 1, .max = 365 * DAY, .words = NONE,
 	 .effect = EFFECT_NEW_CONNECTIONS,

@@ -193,6 +193,7 @@ ctl_options_print_help(FILE *stream)
 		"  upstreams               the back ends: up or down, places, who waits\n"
 		"  workers                 what each worker has and does\n"
 		"  queue [--once]          the accept queues as bars, drawn again each second\n"
+		"  sources [LISTENER]      who has most connections, who is penalised\n"
 		"  states [LISTENER]       TCP sockets by state, with the oldest CLOSE_WAIT\n"
 		"  kernel                  the kernel's counters since acceptd began\n"
 		"  events [-f]             what happened lately; -f: and what happens from now on\n"

@@ -18,6 +18,7 @@
 #include "master/master.h"
 #include "master/monitor_child.h"
 #include "master/obituary.h"
+#include "master/penalty.h"
 #include "master/requests.h"
 
 #define LINE_MAX_BYTES 1000
@@ -280,6 +281,7 @@ fleet_death_bury(struct fleet_worker *worker, int status)
 	}
 	if (remains.is_failure) {
 		fleet_death_tell_failure(worker, &remains, healthy_ms);
+		penalty_impose(fleet->master, &remains.crash);
 	} else {
 		backoff_forgive(&slot->backoff, healthy_ms);
 		fleet_death_tell_leaver(fleet, &remains);

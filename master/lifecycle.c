@@ -45,7 +45,8 @@ lifecycle_on_watch(struct ev_loop *loop, struct loop_timer *timer)
 static void
 lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 {
-	struct master *master = container_of(timer, struct lifecycle, second)->master;
+	struct lifecycle *lifecycle = container_of(timer, struct lifecycle, second);
+	struct master *master = lifecycle->master;
 
 	(void)loop;
 	/* Later on we shut them ourselves. */
@@ -53,6 +54,7 @@ lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 		reload_reopen(master);
 	}
 	queue_watch_second(master);
+	source_watch_second(&lifecycle->source_watch, master);
 	backends_watch(master);
 	notify_retry(&master->notify);
 	stat_set(

@@ -7,6 +7,7 @@
 #include "common/loop.h"
 #include "master/queue_watch.h"
 #include "master/signals.h"
+#include "master/source_watch.h"
 
 struct master;
 
@@ -21,6 +22,7 @@ struct lifecycle {
 	struct loop_timer stop;     /* while stopping: queues run empty, then patience runs out */
 	int64_t drain_began_ms;     /* monotonic */
 	struct queue_watch queue_watch;
+	struct source_watch source_watch;
 	int exit_status;
 };
 

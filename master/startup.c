@@ -117,6 +117,7 @@ startup_open(struct master *master, const struct config *config, struct fault *w
 		status = board_create(&master->board, &master->board_memory, why);
 	}
 	if (status == 0) {
+		board_set_source_table(&master->board, config->source_table);
 		master->loop = loop_new();
 		status = master->loop != NULL
 				 ? 0

@@ -26,6 +26,8 @@ const struct admin_command admin_commands[] = {
 	 "The accept queues as bars; on a terminal drawn again each second."},
 	{"states", "[LISTENER]", 1, RIGHT_READ, admin_show_states,
 	 "TCP sockets of each listener by state, with the oldest CLOSE_WAIT."},
+	{"sources", "[LISTENER]", 1, RIGHT_READ, admin_show_sources,
+	 "Who has most connections, at listeners with limits by source, and who is penalised."},
 	{"kernel", "", 0, RIGHT_READ, admin_show_kernel,
 	 "The kernel's SNMP counters of this network namespace, since acceptd began."},
 	{"events", "[--new]", 1, RIGHT_READ, admin_show_events,

@@ -11,6 +11,7 @@ void admin_show_events(struct admin_call *call);
 void admin_show_kernel(struct admin_call *call);
 void admin_show_listeners(struct admin_call *call);
 void admin_show_queue(struct admin_call *call);
+void admin_show_sources(struct admin_call *call);
 void admin_show_states(struct admin_call *call);
 void admin_show_stats(struct admin_call *call);
 void admin_show_status(struct admin_call *call);

@@ -1,10 +1,14 @@
 /* Commands that show a reading, each in a few lines: the work is done by the renderers. */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/config.h"
 #include "common/fault.h"
 #include "monitor/admin.h"
 #include "monitor/admin_handlers.h"
+#include "monitor/fullest.h"
 #include "monitor/health.h"
 #include "monitor/monitor.h"
 #include "monitor/states.h"
@@ -72,6 +76,28 @@ admin_show_events(struct admin_call *call)
 	}
 	*call->seen_event = last + 1;
 	admin_check(call, render_events(&call->render, &call->monitor->board, after, call->out));
+}
+
+void
+admin_show_sources(struct admin_call *call)
+{
+	const struct monitor *monitor = call->monitor;
+	const char *name = admin_argument(call, 1);
+	struct fullest *fullest;
+
+	if (name != NULL && config_listener(monitor->config, name) == NULL) {
+		admin_refuse(call, ADMIN_FAILED,
+			"there is no listener '%s'; acceptctl listeners shows them", name);
+		return;
+	}
+	fullest = malloc(sizeof(*fullest));
+	if (fullest == NULL) {
+		admin_check(call, -ENOMEM);
+		return;
+	}
+	fullest_take(&monitor->board, clock_monotonic_ms(), fullest);
+	admin_check(call, render_sources(&call->render, fullest, monitor->config, name, call->out));
+	free(fullest);
 }
 
 void

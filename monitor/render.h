@@ -10,6 +10,8 @@
 #include "common/defs.h"
 
 struct board;
+struct config;
+struct fullest;
 struct health;
 struct reading;
 
@@ -36,6 +38,9 @@ int render_status(
 int render_listeners(const struct render *render, FILE *stream) MUST_CHECK;
 /** The servers of the upstreams. */
 int render_upstreams(const struct render *render, FILE *stream) MUST_CHECK;
+/** The fullest sources of one listener, or of all (`name` NULL). */
+int render_sources(const struct render *render, const struct fullest *fullest,
+	const struct config *config, const char *name, FILE *stream) MUST_CHECK;
 int render_workers(const struct render *render, FILE *stream) MUST_CHECK;
 /** One line a listener with a bar of its accept queue; made to be redrawn each second. */
 int render_queue(const struct render *render, FILE *stream) MUST_CHECK;

@@ -464,6 +464,9 @@ conn_ends_by_reset(const struct conn *conn, enum close_reason reason)
 	case CLOSE_untrusted:
 	case CLOSE_proxy_header:
 	case CLOSE_proxy_timeout:
+	case CLOSE_source_limit:
+	case CLOSE_source_rate:
+	case CLOSE_source_penalty:
 		return true;
 	case CLOSE_no_memory:
 	case CLOSE_error:

@@ -39,6 +39,7 @@ struct conn {
 	uint16_t born_turn;
 	uint8_t phase : 4;       /* enum conn_phase */
 	uint8_t is_admitted : 1; /* past the gate: its protocol knows of it */
+	uint8_t is_counted : 1;  /* among those of its source */
 	uint8_t reason;          /* enum close_reason, in the last two phases */
 	uint32_t serial;         /* unique in its slot, in the order of accept */
 	uint32_t born_ds;        /* monotonic, in tenths of a second */

@@ -8,6 +8,7 @@
 #include "common/config.h"
 #include "worker/conn.h"
 #include "worker/settings.h"
+#include "worker/source_gate.h"
 
 int
 gate_open(struct gate *gate, const struct listener_config *config)
@@ -56,11 +57,11 @@ gate_admit(struct conn *conn)
 	if (!gate_lets_in(&conn->settings->gate, &conn->peer)) {
 		return verdict_failed(CLOSE_denied);
 	}
-	return verdict_go_on();
+	return source_gate_admit(conn);
 }
 
 void
 gate_leave(struct conn *conn)
 {
-	(void)conn;
+	source_gate_leave(conn);
 }

@@ -37,6 +37,10 @@ settings_new(struct service *service, const struct listener_config *config, int 
 	settings->board_listener = board_listener;
 	settings->cells = &service->slot->listeners[board_listener];
 	settings->max_connections = config->max_connections;
+	settings->source_limits = (struct source_limits){
+		.connections = config->max_connections_per_source,
+		.per_second = config->connection_rate_per_source,
+	};
 	settings->refuses_at_limit = config->on_limit == ON_LIMIT_REFUSE;
 	settings->max_pending_bytes = (size_t)config->max_pending_bytes;
 	settings->upstream = upstream_hold(upstream);

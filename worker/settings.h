@@ -10,6 +10,7 @@
 #include "common/board.h"
 #include "common/defs.h"
 #include "common/net.h"
+#include "common/sources.h"
 #include "worker/gate.h"
 #include "worker/timeouts.h"
 
@@ -29,6 +30,7 @@ struct settings {
 	bool refuses_at_limit;              /* otherwise clients wait in the accept queue */
 	size_t max_pending_bytes;
 	struct gate gate;
+	struct source_limits source_limits;
 	struct timeouts timeouts;
 	struct deadline_list *looks; /* of the protocol, each timeouts.look_ms; NULL: it has none */
 	struct upstream *upstream;   /* NULL: the listener has none */

@@ -13,6 +13,7 @@
 #include "worker/acceptor.h"
 #include "worker/service.h"
 #include "worker/settings.h"
+#include "worker/source_gate.h"
 #include "worker/upstream.h"
 
 #define CONFIG_TEXT_MAX (16 << 20)
@@ -216,6 +217,16 @@ switch_known(const struct snapshot *snapshot, const struct draft *draft, struct 
 }
 
 static void
+count_sources(const struct draft *draft, struct service *service)
+{
+	for (size_t i = 0; i < draft->count; i++) {
+		if (draft->settings[i] != NULL) {
+			source_gate_count_open(service, draft->settings[i]);
+		}
+	}
+}
+
+static void
 pin(int cpu)
 {
 	cpu_set_t set;
@@ -252,6 +263,7 @@ snapshot_commit(
 		return fault_say(why, -error, "no memory for the settings of the listeners");
 	}
 	switch_known(snapshot, draft, service);
+	count_sources(draft, service);
 	upstreams_commit(service);
 	service->max_connections = snapshot->config->max_connections;
 	service->drain_timeout_ms = snapshot->config->drain_timeout_ms;

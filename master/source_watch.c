@@ -1,0 +1,169 @@
+/* The counters tell that somebody was refused; only then are the tables searched for whom. */
+#include "master/source_watch.h"
+
+#include <inttypes.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/text.h"
+#include "master/master.h"
+#include "master/refusals.h"
+
+#define SAY_AGAIN_MS       10000
+#define UNTRACKED_AGAIN_MS 60000
+#define PERIOD_MS          1000
+#define SENTENCE_MAX       500
+
+static const enum close_reason reasons[] = {
+	CLOSE_source_limit, CLOSE_source_rate, CLOSE_source_penalty};
+
+static uint64_t
+count_refused(const struct master *master, int listener, enum close_reason reason)
+{
+	uint64_t count = 0;
+
+	for (int slot = 0; slot < board_slots_used(&master->board); slot++) {
+		count += stat_get(&master->board.slots[slot].listeners[listener].closed[reason]);
+	}
+	return count;
+}
+
+/* --- the worst --- */
+
+struct search {
+	int listener;
+	int64_t now_ms;
+	struct source found; /* in one table */
+	uint64_t refused;
+};
+
+static void
+search_visit(const struct source *source, const struct source_sum *part, void *arg)
+{
+	struct search *search = arg;
+	uint64_t refused = source_refused(part, search->now_ms);
+
+	if (source->listener == search->listener && refused > search->refused) {
+		search->found = *source;
+		search->refused = refused;
+	}
+}
+
+/* The worst of each worker, looked up in all: who is refused most is so by at least one of them.
+ * @return false: nobody was refused lately */
+static bool
+find_worst(const struct master *master, int listener, int64_t now_ms, struct source *worst,
+	struct refusals *refusals)
+{
+	struct sources all;
+
+	board_sources(&master->board, -1, &all);
+	for (int slot = 0; slot < all.slots; slot++) {
+		struct search search = {.listener = listener, .now_ms = now_ms};
+		struct source_sum sum;
+
+		if (stat_get(&master->board.slots[slot].has_sources) == 0) {
+			continue;
+		}
+		sources_visit(&all, slot, now_ms, search_visit, &search);
+		sources_sum(&all, &search.found, now_ms, &sum);
+		if (search.refused > 0 && source_refused(&sum, now_ms) > refusals->worst_refused) {
+			*worst = search.found;
+			refusals->worst = worst;
+			refusals->worst_refused = source_refused(&sum, now_ms);
+			refusals->worst_open = sum.open;
+		}
+	}
+	return refusals->worst != NULL;
+}
+
+/* --- saying --- */
+
+static void
+say_refused(struct master *master, int listener, struct refusals *refusals, int64_t now_ms)
+{
+	const struct listener_config *config;
+	char sentence[SENTENCE_MAX];
+	struct source worst;
+	struct text text;
+
+	refusals->listener = master->board.master->listeners[listener].name;
+	config = config_listener(master->config, refusals->listener);
+	if (config != NULL) {
+		refusals->max_connections = config->max_connections_per_source;
+		refusals->per_second = config->connection_rate_per_source;
+	}
+	if (refusals->limit + refusals->rate > 0) {
+		(void)find_worst(master, listener, now_ms, &worst, refusals);
+	}
+	text_init(&text, sentence, sizeof(sentence));
+	refusals_write(refusals, &text);
+	master_event(master, LOG_LEVEL_WARNING, "%s", sentence);
+}
+
+static void
+look_at_listener(struct source_watch *watch, struct master *master, int listener, int64_t now_ms)
+{
+	uint64_t count[ARRAY_LEN(reasons)], *seen = watch->listeners[listener].seen;
+	struct refusals refusals = {0};
+	uint64_t suppressed;
+	bool has_moved = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		count[i] = count_refused(master, listener, reasons[i]);
+		has_moved = has_moved || count[i] != seen[i];
+	}
+	if (!has_moved) {
+		return;
+	}
+	if (watch->listeners[listener].moved_ms == 0) {
+		watch->listeners[listener].moved_ms = now_ms - PERIOD_MS;
+	}
+	if (!log_limit_allows_at(
+		    &watch->listeners[listener].limit, now_ms, SAY_AGAIN_MS, &suppressed)) {
+		return;
+	}
+	refusals.duration_ms = now_ms - watch->listeners[listener].moved_ms;
+	refusals.limit = count[0] - seen[0];
+	refusals.rate = count[1] - seen[1];
+	refusals.penalty = count[2] - seen[2];
+	say_refused(master, listener, &refusals, now_ms);
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		seen[i] = count[i];
+	}
+	watch->listeners[listener].moved_ms = 0;
+}
+
+static void
+look_for_untracked(struct source_watch *watch, struct master *master, int64_t now_ms)
+{
+	uint64_t count = 0, suppressed;
+
+	for (int slot = 0; slot < board_slots_used(&master->board); slot++) {
+		count += stat_get(&master->board.slots[slot].stats[STAT_WORKER_sources_untracked]);
+	}
+	if (count == watch->untracked_seen || !log_limit_allows_at(&watch->untracked_limit, now_ms,
+						      UNTRACKED_AGAIN_MS, &suppressed)) {
+		return;
+	}
+	master_event(master, LOG_LEVEL_WARNING,
+		"%" PRIu64 " clients were let in without being counted by their source: the "
+		"workers' tables have no room, so that the limits by source do not hold for them; "
+		"raise source_table (%" PRId64 ") and restart",
+		count - watch->untracked_seen, master->config->source_table);
+	watch->untracked_seen = count;
+}
+
+void
+source_watch_second(struct source_watch *watch, struct master *master)
+{
+	const struct board_listener_head *heads = master->board.writable->listeners;
+	int64_t now_ms = clock_monotonic_ms();
+
+	for (int i = 0; i < BOARD_LISTENERS &&
+			atomic_load_explicit(&heads[i].is_used, memory_order_relaxed) != 0;
+		i++) {
+		look_at_listener(watch, master, i, now_ms);
+	}
+	look_for_untracked(watch, master, now_ms);
+}
