@@ -16,13 +16,11 @@ import pytest
 from harness import client, config
 from harness.admin import Session, acceptctl, asked_json
 from harness.kernel import Crowd, nstat, states, stopped
+from harness.truth import Watch
 from harness.waiting import is_sanitized, seconds, wait_for
 
 pytestmark = pytest.mark.skipif(not (shutil.which("ss") and shutil.which("nstat")),
                                 reason="no iproute2")
-GAUGES = re.compile(r"CurrEstab|master\.(start_time_seconds|generation)|.*\.(open|queue_depth|"
-                    r"queue_limit|queue_asked|queue_peak.*|drained|resident_bytes|"
-                    r"longest_turn_us)$")
 
 
 def listener_of(server, name="echo"):
@@ -143,39 +141,6 @@ def test_snapshots_under_load_are_conserved(server):
 
 
 # -- T4, T5: nothing goes back --------------------------------------------------------------------
-
-class Watch:
-    """Asks for every statistic again and again; a counter that falls is remembered."""
-
-    def __init__(self, server):
-        self.server, self.fallen, self.last, self.looks = server, [], {}, 0
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def look(self):
-        now = asked_json(self.server, "stats")
-        for name, value in now.items():
-            if not GAUGES.match(name) and value < self.last.get(name, 0):
-                self.fallen.append(f"{name}: {self.last[name]}, then {value}")
-        missing = [name for name in self.last if name not in now]
-        self.fallen += [f"{name}: gone" for name in missing]
-        self.last = now
-        self.looks += 1
-
-    def _run(self):
-        while not self._end.wait(0.02):
-            self.look()
-
-    def __enter__(self):
-        self.look()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        self._thread.join(seconds(30))
-        self.look()
-
 
 def test_fifty_killed_workers_take_no_count_with_them(server):
     """No counter falls; what was lost is what the clients lost; open is what ss counts."""
