@@ -191,8 +191,8 @@ def test_a_reset_reaches_the_other_side_as_one(proxy, who, state):
         elif state == "stalled by itself":
             client.fill(other)
         client.reset(resetting)
+        expect_closed(proxy, **{REASONS[who]: 1})  # before the other reads
         assert saw_reset(other)
-        expect_closed(proxy, **{REASONS[who]: 1})
 
 
 @pytest.mark.parametrize("who", ["client", "backend"])
