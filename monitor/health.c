@@ -11,6 +11,7 @@
 #define SILENT_WORKER_MS 2000
 /* A queue above this part of its limit is near overflow. */
 #define DEEP_QUEUE_PART 2
+#define STRANGERS_MIN   10 /* fewer are a scanner on a quiet day */
 
 static void health_add(struct health *health, enum health_level level, const char *format, ...)
 	PRINTF_LIKE(3, 4);
@@ -110,11 +111,42 @@ judge_overflow(const struct reading_listener *before, const struct reading_liste
 	}
 }
 
+/* A load balancer that accept_proxy does not understand, or does not know, is an outage for those
+ * behind it. Some strangers at a public address are not: only when nobody else came. */
+static void
+judge_senders(const struct reading_listener *before, const struct reading_listener *now,
+	struct health *health)
+{
+	uint64_t accepted = grown(
+		before->sum.stats[STAT_LISTENER_accepted], now->sum.stats[STAT_LISTENER_accepted]);
+	uint64_t strangers =
+		grown(before->sum.closed[CLOSE_untrusted], now->sum.closed[CLOSE_untrusted]);
+	uint64_t faults =
+		grown(before->sum.closed[CLOSE_proxy_header], now->sum.closed[CLOSE_proxy_header]) +
+		grown(before->sum.closed[CLOSE_proxy_timeout],
+			now->sum.closed[CLOSE_proxy_timeout]);
+
+	if (faults > 0) {
+		health_add(health, HEALTH_WARNING,
+			"listener %s: %" PRIu64 " connections from trusted senders brought no good "
+			"PROXY header in the last minute; the log says whose",
+			now->name, faults);
+	} else if (strangers >= STRANGERS_MIN && strangers >= accepted) {
+		health_add(health, HEALTH_WARNING,
+			"listener %s: all %" PRIu64
+			" clients of the last minute were reset because "
+			"they are not in trusted; if they are load balancers of yours, add them",
+			now->name, strangers);
+	}
+}
+
 static void
 judge_listeners(const struct reading *before, const struct reading *now, struct health *health)
 {
 	for (size_t i = 0; i < now->listener_count; i++) {
 		const struct reading_listener *listener = &now->listeners[i];
+		const struct reading_listener *earlier =
+			reading_find_listener(before, listener->name);
 		uint64_t limit = listener->queue[STAT_QUEUE_limit];
 		uint64_t asked = listener->queue[STAT_QUEUE_asked];
 
@@ -125,7 +157,10 @@ judge_listeners(const struct reading *before, const struct reading *now, struct 
 				", then acceptctl reload",
 				listener->name, limit, asked, asked);
 		}
-		judge_overflow(reading_find_listener(before, listener->name), listener, health);
+		judge_overflow(earlier, listener, health);
+		if (earlier != NULL) {
+			judge_senders(earlier, listener, health);
+		}
 	}
 }
 

@@ -199,6 +199,16 @@ def test_what_is_no_header_is_reset_and_told(balanced, name):
                       r"whole PROXY header: .*have it send the header")
 
 
+def test_status_says_that_a_load_balancer_is_not_understood(balanced):
+    balanced.start()
+    assert "well" in admin.asked(balanced, "status")
+    with client.connect() as sock:
+        sock.sendall(BAD["http"])
+        assert sees_reset(sock)
+    wait_for("the finding", lambda: "listener echo: 1 connections from trusted senders brought no "
+             "good PROXY header" in admin.acceptctl(balanced, "status").stdout)
+
+
 def test_an_end_before_or_within_the_header(balanced):
     """Before it is how a load balancer looks whether a server lives; within it is a fault."""
     balanced.start()

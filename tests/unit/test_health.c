@@ -118,6 +118,35 @@ a_reload_was_refused(void)
 	now.master[STAT_MASTER_reloads_failed] = 1;
 }
 
+static void
+senders_bring_no_header(void)
+{
+	now.listeners[0].sum.stats[STAT_LISTENER_accepted] = 1000;
+	now.listeners[0].sum.closed[CLOSE_proxy_header] = 7;
+	now.listeners[0].sum.closed[CLOSE_proxy_timeout] = 4;
+	before.listeners[0].sum.closed[CLOSE_proxy_timeout] = 1;
+}
+static void
+only_strangers_came(void)
+{
+	now.listeners[0].sum.stats[STAT_LISTENER_accepted] = 1010;
+	before.listeners[0].sum.stats[STAT_LISTENER_accepted] = 1000;
+	now.listeners[0].sum.closed[CLOSE_untrusted] = 10;
+}
+static void
+strangers_came_too(void)
+{
+	now.listeners[0].sum.stats[STAT_LISTENER_accepted] = 1011;
+	before.listeners[0].sum.stats[STAT_LISTENER_accepted] = 1000;
+	now.listeners[0].sum.closed[CLOSE_untrusted] = 10;
+}
+static void
+a_few_strangers_came(void)
+{
+	now.listeners[0].sum.stats[STAT_LISTENER_accepted] = 9;
+	now.listeners[0].sum.closed[CLOSE_untrusted] = 9;
+}
+
 static const struct {
 	void (*happens)(void);
 	enum health_level level;
@@ -140,6 +169,13 @@ static const struct {
 	{balance_pauses, HEALTH_GOOD, NULL},
 	{a_worker_crashed, HEALTH_WARNING, "2 workers crashed in the last minute"},
 	{a_reload_was_refused, HEALTH_WARNING, "1 reloads were refused"},
+	{senders_bring_no_header, HEALTH_WARNING,
+		"listener front: 10 connections from trusted senders brought no good PROXY header"},
+	{only_strangers_came, HEALTH_WARNING,
+		"listener front: all 10 clients of the last minute were reset because they are not "
+		"in trusted"},
+	{strangers_came_too, HEALTH_GOOD, NULL},
+	{a_few_strangers_came, HEALTH_GOOD, NULL},
 };
 
 START_TEST(each_trouble_is_named_and_weighed)
