@@ -22,8 +22,8 @@ KEEPALIVE = {"idle": "1s", "interval": "1s", "probes": 1}
 ELSEWHERE = {
     "shed": "test_exhaustion.py", "denied": "test_gate.py", "untrusted": "test_accept_proxy.py",
     "proxy_header": "test_accept_proxy.py", "proxy_timeout": "test_accept_proxy.py",
-    "source_limit": "limits by source", "source_rate": "limits by source",
-    "source_penalty": "limits by source", "no_address": "names of servers",
+    "source_limit": "test_sources.py", "source_rate": "test_sources.py",
+    "source_penalty": "test_sources.py", "no_address": "names of servers",
     "handler": "protocols that end a connection themselves; the proxy does not",
     "protocol_error": "protocols that the server speaks itself",
 }

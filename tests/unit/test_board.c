@@ -562,9 +562,38 @@ START_TEST(a_reader_of_events_never_gets_a_mixture)
 }
 END_TEST
 
+/* smaps(5) gives each mapping a line of flags; "dd": not in a core. */
+START_TEST(no_part_of_it_is_dumped_with_a_core)
+{
+	FILE *maps;
+	char line[512];
+	bool is_board = false;
+	int mappings = 0;
+	struct board other;
+
+	create();
+	ck_assert_int_eq(board_attach(&other, memory, 3, &why), 0);
+	maps = fopen("/proc/self/smaps", "re");
+	ck_assert_ptr_nonnull(maps);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		if (line[0] < 'A' || line[0] > 'Z') { /* the addresses, and at the end the file */
+			is_board = strstr(line, "acceptd board") != NULL;
+		} else if (strncmp(line, "VmFlags", 7) == 0 && is_board) {
+			ck_assert_msg(strstr(line, " dd") != NULL, "%s", line);
+			mappings++;
+		}
+	}
+	(void)fclose(maps);
+	ck_assert_int_ge(mappings, 4); /* the master's, and our own slot within the rest */
+	board_detach(&other);
+	destroy();
+}
+END_TEST
+
 UNIT_TESTS("board", tcase_add_test(tests, every_row_is_found_by_its_scope_and_index);
 	   tcase_add_test(tests, names_and_numbers_are_unique_within_their_scope);
 	   tcase_add_test(tests, a_fresh_board_costs_next_to_nothing);
+	   tcase_add_test(tests, no_part_of_it_is_dumped_with_a_core);
 	   tcase_add_test(tests, a_listener_keeps_its_row_by_name); tcase_add_loop_test(tests,
 		   a_worker_can_write_its_own_slot_and_nothing_else, 0, (int)ARRAY_LEN(writers));
 	   tcase_add_test(tests, another_builds_board_is_refused);

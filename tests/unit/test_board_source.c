@@ -25,7 +25,7 @@ setup(void)
 static struct source
 numbered(int number)
 {
-	char address[INET_ADDRSTRLEN];
+	char address[64];
 
 	(void)snprintf(address, sizeof(address), "10.0.%d.%d", number / 256, number % 256);
 	return help_source(&board, address, 0);

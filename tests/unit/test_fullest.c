@@ -83,7 +83,7 @@ END_TEST
 
 START_TEST(of_many_the_fullest_are_kept)
 {
-	char address[INET_ADDRSTRLEN];
+	char address[64];
 
 	setup();
 	for (int i = 1; i <= 200; i++) {

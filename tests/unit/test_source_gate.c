@@ -106,7 +106,7 @@ END_TEST
 
 START_TEST(without_room_in_the_table_clients_are_let_in_and_counted)
 {
-	char address[INET_ADDRSTRLEN];
+	char address[64];
 
 	room_open();
 	board_set_source_table(&room.board, 1);
