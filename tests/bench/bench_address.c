@@ -25,6 +25,14 @@ parse_port(const char *text, uint16_t *port)
 	return 0;
 }
 
+uint16_t
+bench_address_port(const struct bench_address *address)
+{
+	return ntohs(bench_address_family(address) == AF_INET
+			     ? ((const struct sockaddr_in *)&address->socket_address)->sin_port
+			     : ((const struct sockaddr_in6 *)&address->socket_address)->sin6_port);
+}
+
 int
 bench_address_family(const struct bench_address *address)
 {

@@ -21,4 +21,6 @@ int bench_address_parse_host(const char *text, struct bench_address *address);
 /* The address that lies `step` above `base`, counted in its last 32 bits. */
 struct bench_address bench_address_add(const struct bench_address *base, uint32_t step);
 
+uint16_t bench_address_port(const struct bench_address *address);
+
 int bench_address_family(const struct bench_address *address);

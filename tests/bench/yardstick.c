@@ -25,6 +25,19 @@ yardstick_die(const char *what)
 	exit(2);
 }
 
+/* Who asked for any port wants to know which one it is. */
+static void
+tell_port(int fd, const struct bench_address *asked)
+{
+	struct bench_address given = {.len = sizeof(given.socket_address)};
+
+	if (bench_address_port(asked) == 0 &&
+		getsockname(fd, (struct sockaddr *)&given.socket_address, &given.len) == 0) {
+		printf("port %u\n", bench_address_port(&given));
+		fflush(stdout);
+	}
+}
+
 int
 yardstick_listen(const char *text, int backlog)
 {
@@ -43,6 +56,7 @@ yardstick_listen(const char *text, int backlog)
 		listen(fd, backlog) < 0) {
 		yardstick_die(text);
 	}
+	tell_port(fd, &address);
 	return fd;
 }
 

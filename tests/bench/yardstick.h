@@ -9,7 +9,8 @@
 /** Says what failed, with the text of errno, and exits with status 2. */
 _Noreturn void yardstick_die(const char *what);
 
-/** Non-blocking; accepted sockets inherit TCP_NODELAY, which costs no call per connection. */
+/** Non-blocking; accepted sockets inherit TCP_NODELAY, which costs no call per connection. With
+ *  port 0 it prints "port N". */
 int yardstick_listen(const char *text, int backlog);
 
 /** Starts `process_count` processes that run `serve`, which never returns; ends when one ends. */
