@@ -61,7 +61,7 @@ complain(const struct conn *conn, const char *what)
 
 	if (log_limit_allows(&limit, LOG_INTERVAL_MS, &suppressed)) {
 		log_warning(
-			"listener %s: %s, which is in trusted, did not begin with a whole PROXY "
+			"listener %s: %s, a trusted sender, did not begin with a whole PROXY "
 			"header: %s; connection reset, as were %llu since this was said last; "
 			"have it send the header, or connect to a listener without accept_proxy",
 			conn->settings->name, peer_format(&conn->peer, sender), what,

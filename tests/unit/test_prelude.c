@@ -285,7 +285,7 @@ START_TEST(no_byte_moves_the_deadline_of_a_header)
 	expires_ms = room.service.conns->activity.expires_ms;
 	ck_assert_int_eq(expires_ms, room.service.now_ms + 3000);
 	for (size_t i = 0; i + 1 < sizeof(V1_TCP4) - 1; i++) {
-		client_send(client, V1_TCP4 + i, 1);
+		client_send(client, &V1_TCP4[i], 1);
 		let_it_read(i + 1);
 		ck_assert_int_eq(room.service.conns->activity.expires_ms, expires_ms);
 	}
@@ -409,7 +409,7 @@ START_TEST(the_protocol_hears_of_a_client_after_its_header)
 	client_send(client, V1_TCP4, 20);
 	let_it_read(20);
 	ck_assert_int_eq(opened, 0);
-	client_send(client, V1_TCP4 + 20, sizeof(V1_TCP4) - 1 - 20);
+	client_send(client, &V1_TCP4[20], sizeof(V1_TCP4) - 1 - 20);
 	room_turn_until(opened == 1);
 	prelude_target(room.service.conns, &target);
 	ck_assert_str_eq(peer_format(&target, text), "192.0.2.1:80");
