@@ -120,6 +120,7 @@ static const struct grammar grammar[CHANNEL_TYPE_COUNT] = {
 	[CHANNEL_KILL] = {"kill", CHANNEL_CHILD, sizeof(struct channel_kill), 0, 0, NULL},
 	[CHANNEL_WAKERS] = {"wakers", CHANNEL_CHILD, sizeof(struct channel_wakers), 0, WAKERS_MAX,
 		wakers_are_sound},
+	[CHANNEL_SESSION_LOG] = {"session log", CHANNEL_CHILD, 0, 0, 1, NULL},
 	[CHANNEL_READY] = {"ready", CHANNEL_MASTER, 0, 0, 0, NULL},
 	[CHANNEL_APPLIED] = {"applied", CHANNEL_MASTER, sizeof(struct channel_commit), 0, 0, NULL},
 	[CHANNEL_REFUSED] = {"refused", CHANNEL_MASTER, sizeof(struct channel_refused), 0, 0,

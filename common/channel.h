@@ -1,9 +1,10 @@
 /* Typed, size-checked messages between master and children, over one SOCK_SEQPACKET pair each.
  * Descriptors travel with them. Nothing here blocks.
  *
- * A child learns everything through its channel: at birth the master sends HELLO, LOG, CONFIG,
- * LISTENERS… and COMMIT; a reload is the same again without HELLO. The monitor gets DOORS instead
- * of LISTENERS. It asks the master by REQUEST and gets RESULT; each has the number of the request.
+ * A child learns everything through its channel: at birth the master sends HELLO, LOG, SESSION_LOG,
+ * CONFIG, LISTENERS… and COMMIT; a reload is the same again without HELLO. The monitor gets DOORS
+ * instead of SESSION_LOG and LISTENERS. It asks the master by REQUEST and gets RESULT; each has the
+ * number of the request.
  */
 #pragma once
 
@@ -37,6 +38,7 @@ enum channel_type {
 	CHANNEL_LIST,    /* to a worker. fd: memory into which it writes its connections */
 	CHANNEL_KILL,    /* to a worker: close one connection */
 	CHANNEL_WAKERS,  /* to a worker. fds: eventfds by which workers wake each other */
+	CHANNEL_SESSION_LOG, /* to a worker. fd: the file, none when nothing is to be written */
 	/* child to master */
 	CHANNEL_READY,   /* serving for the first time: once, after the first APPLIED */
 	CHANNEL_APPLIED, /* a COMMIT took effect: each is answered with this or with REFUSED */

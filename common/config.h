@@ -77,6 +77,7 @@ struct listener_config {
 	bool no_delay;
 	int64_t user_timeout_ms; /* CONFIG_NONE */
 	int64_t unix_mode;
+	bool session_log; /* its connections are in the server's session log, if there is one */
 	struct {
 		int64_t idle_ms; /* CONFIG_NONE: no keepalive */
 		int64_t interval_ms;
@@ -135,7 +136,8 @@ struct config {
 	char *group;    /* "" : the user's own */
 	char *pid_file; /* "" : none */
 	char *log;
-	int log_level; /* enum config_log_level */
+	int log_level;     /* enum config_log_level */
+	char *session_log; /* path; "" : none */
 	int64_t drain_timeout_ms;
 	int64_t hang_timeout_ms;
 	int64_t max_connections;

@@ -399,6 +399,29 @@ check_paths(const struct check *check)
 	}
 }
 
+static void
+check_session_log(const struct check *check)
+{
+	const struct config *config = check->config;
+	const char *path = config->session_log;
+
+	if (path[0] != '\0' && path[0] != '/') {
+		complain(check, FINDING_FILE, -1, "session_log",
+			"not an absolute path; allowed: the path of a file, which begins with "
+			"'/', or \"\" for none");
+	} else if (path[0] != '\0' &&
+		   (strcmp(path, config->log) == 0 || strcmp(path, config->pid_file) == 0)) {
+		complain(check, FINDING_FILE, -1, "session_log", "the same file as %s",
+			strcmp(path, config->log) == 0 ? "log" : "pid_file");
+	}
+	for (int i = 0; path[0] == '\0' && i < (int)config->listener_count; i++) {
+		if (is_wanted(check, i, "session_log")) {
+			complain(check, FINDING_WARNING, i, "session_log",
+				"no effect: the server has no session_log");
+		}
+	}
+}
+
 /* The doors of the monitor. */
 static void
 check_admin(const struct check *check)
@@ -439,6 +462,7 @@ config_check(const struct config *config, struct findings *findings)
 	const struct check check = {config, findings};
 
 	check_paths(&check);
+	check_session_log(&check);
 	check_admin(&check);
 	check_crash_penalty(&check);
 	for (int i = 0; i < (int)config->listener_count; i++) {

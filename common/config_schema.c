@@ -67,6 +67,10 @@ const struct option config_schema[] = {
 	{SERVER(log_level), .path = "log_level", .type = OPTION_CHOICE, .fallback = "notice",
 	 .choices = log_level_choices, .effect = EFFECT_AT_ONCE,
 	 .help = "The least important lines that are still written."},
+	{SERVER(session_log), .path = "session_log", .type = OPTION_TEXT, .fallback = "",
+	 .max = 4095, .effect = EFFECT_AT_ONCE,
+	 .help = "File that gets one line for each connection that ended: who, how long, how much, "
+		 "why; an absolute path; empty: none."},
 	{SERVER(drain_timeout_ms), .path = "drain_timeout", .type = OPTION_DURATION_MS,
 	 .fallback = "30s", .min = 0, .max = DAY, .effect = EFFECT_AT_ONCE,
 	 .help = "How long connections may go on after the server was asked to stop, or after the "
@@ -179,6 +183,9 @@ const struct option config_schema[] = {
 	{LISTENER(unix_mode), .path = "unix_mode", .type = OPTION_MODE, .fallback = "0660",
 	 .min = 0, .max = 0777, .effect = EFFECT_AT_ONCE,
 	 .help = "Permissions of the path of a unix socket."},
+	{LISTENER(session_log), .path = "session_log", .type = OPTION_BOOL, .fallback = "true",
+	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .help = "Whether its connections are in the server's session_log."},
 	{LISTENER(keepalive.idle_ms), .path = "keepalive.idle", .type = OPTION_DURATION_MS,
 	 .fallback = "60s", .min = SECOND, .max = 32767 * SECOND, .words = NONE,
 	 .effect = EFFECT_NEW_CONNECTIONS,

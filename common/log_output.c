@@ -327,24 +327,33 @@ is_disconnected(int error)
 }
 
 int
-log_output_write(struct log_output *output, const char *line, size_t len)
+log_output_write_lines(struct log_output *output, const char *lines, size_t len, size_t *done)
 {
 	const char *prefix = output->is_torn ? "\n" : "";
-	size_t done;
+	size_t pushed;
 	int error;
 
-	done = output_push(output, prefix, line, len, &error);
-	if (done == 0 && output->syslog.sun_family == AF_UNIX && is_disconnected(error) &&
+	pushed = output_push(output, prefix, lines, len, &error);
+	if (pushed == 0 && output->syslog.sun_family == AF_UNIX && is_disconnected(error) &&
 		log_output_connect(output) == 0) {
-		done = output_push(output, prefix, line, len, &error);
+		pushed = output_push(output, prefix, lines, len, &error);
 	}
+	*done = pushed > strlen(prefix) ? pushed - strlen(prefix) : 0;
 	if (error == 0) {
 		output->is_torn = false;
-	} else if (done > 0) {
+	} else if (pushed > 0) {
 		/* The line break alone may have been all: then nothing is torn. */
-		output->is_torn = done > strlen(prefix);
+		output->is_torn = *done > 0 && lines[*done - 1] != '\n';
 	}
 	return error;
+}
+
+int
+log_output_write(struct log_output *output, const char *line, size_t len)
+{
+	size_t done;
+
+	return log_output_write_lines(output, line, len, &done);
 }
 
 void

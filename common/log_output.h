@@ -46,6 +46,11 @@ int log_output_connect(struct log_output *output) MUST_CHECK;
 /** True when `path` does not lead to the open file any more (removed, renamed, replaced). */
 bool log_output_has_moved(const struct log_output *output, const char *path);
 
+/** Write prepared lines, each with its line break.
+ *  @param done  how many bytes of them got in; the next write begins on a line of its own
+ *  @return 0, or a negative errno when that was not all */
+int log_output_write_lines(
+	struct log_output *output, const char *lines, size_t len, size_t *done) MUST_CHECK;
 /** Write one line. @return 0, or a negative errno when it was not taken, or not all of it */
 int log_output_write(struct log_output *output, const char *line, size_t len) MUST_CHECK;
 /** Write prepared lines from a signal handler: no lock, no allocation, nothing kept. */

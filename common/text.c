@@ -114,6 +114,15 @@ text_add_printable(struct text *text, const void *bytes, size_t len)
 	text_add_bytes(text, bytes, len, "");
 }
 
+void
+text_add_value(struct text *text, const char *string)
+{
+	text_add_bytes(text, string, strlen(string), "\\\" =");
+	if (string[0] == '\0') {
+		text_add(text, "-");
+	}
+}
+
 static bool
 is_digit(char c)
 {

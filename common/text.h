@@ -26,6 +26,8 @@ void text_add_args(struct text *text, const char *format, va_list args) PRINTF_L
 void text_add_escaped(struct text *text, const void *bytes, size_t len);
 /** The same for sentences of our own, in which backslash and quote may stand as they are. */
 void text_add_printable(struct text *text, const void *bytes, size_t len);
+/** The same as one value of a line of key=value: blanks and '=' escaped too, "-" for nothing. */
+void text_add_value(struct text *text, const char *string);
 
 /** Parse a whole string as a decimal number. No unit, no sign but '-', no blanks; leading zeros
  *  stay decimal. @return 0; -EINVAL not a number, -ERANGE beyond int64_t */

@@ -56,6 +56,8 @@ fleet_talk_send_log(struct fleet_worker *worker)
 	struct channel_log payload = {.sink = (int32_t)sink, .level = (int32_t)log_level_now()};
 
 	(void)fleet_talk_send(worker, CHANNEL_LOG, &payload, &fd, fd >= 0 ? 1 : 0);
+	fd = session_file_descriptor(&master_of(worker)->session_file);
+	(void)fleet_talk_send(worker, CHANNEL_SESSION_LOG, NULL, &fd, fd >= 0 ? 1 : 0);
 }
 
 /* Before a question is counted: the time for its answer begins, unless it runs for one before. */

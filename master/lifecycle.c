@@ -203,19 +203,33 @@ lifecycle_stop_by_signal(struct master *master)
 }
 
 static void
+lifecycle_say_old_log(struct master *master, const struct fault *why)
+{
+	master_event(master, LOG_LEVEL_ERROR,
+		"SIGUSR1: cannot open the log again: %s; writing to the old one", why->text);
+}
+
+static void
 lifecycle_reopen_logs_now(struct master *master)
 {
+	bool is_log_open, is_session_log_open;
 	struct fault why;
 
 	loop_timer_start(master->loop, &master->lifecycle->logs, REOPEN_PERIOD_MS);
-	if (log_reopen(&why) != 0) {
-		master_event(master, LOG_LEVEL_ERROR,
-			"SIGUSR1: cannot open the log again: %s; writing to the old one", why.text);
-		return;
+	is_log_open = log_reopen(&why) == 0;
+	if (!is_log_open) {
+		lifecycle_say_old_log(master, &why);
+	}
+	is_session_log_open =
+		session_file_reopen(&master->session_file, master->config->session_log, &why) == 0;
+	if (!is_session_log_open) {
+		lifecycle_say_old_log(master, &why);
 	}
 	fleet_send_log(master->fleet);
 	monitor_child_send_log(master->monitor);
-	master_event(master, LOG_LEVEL_NOTICE, "SIGUSR1: log opened again");
+	if (is_log_open && is_session_log_open) {
+		master_event(master, LOG_LEVEL_NOTICE, "SIGUSR1: log opened again");
+	}
 }
 
 /* A storm of requests must not fill the channels of the workers: one at once, the rest as one. */

@@ -14,6 +14,7 @@
 #include "master/kernel.h"
 #include "master/notify.h"
 #include "master/pidfile.h"
+#include "master/session_file.h"
 
 struct config;
 struct doors;
@@ -56,6 +57,7 @@ struct master {
 	struct daemon daemon;
 	struct notify notify;
 	struct pidfile pidfile;
+	struct session_file session_file;
 	struct lifecycle *lifecycle; /* timers and signals */
 	struct queue_watch *queue_watch;
 	struct reload *reload;

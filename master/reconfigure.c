@@ -25,6 +25,7 @@ struct reconfigure {
 	struct config *config;
 	struct listeners_change *listeners;
 	struct doors doors;
+	struct session_file session_file;
 	int memory; /* the text, sealed */
 };
 
@@ -81,6 +82,7 @@ reconfigure_free(struct reconfigure **reconfigure)
 {
 	listeners_rollback(&(*reconfigure)->listeners);
 	doors_rollback(&(*reconfigure)->doors);
+	session_file_close(&(*reconfigure)->session_file);
 	descriptor_close(&(*reconfigure)->memory);
 	free(*reconfigure);
 	*reconfigure = NULL;
@@ -108,6 +110,9 @@ reconfigure_prepare(struct master *master, struct config *config, struct reconfi
 	if (status == 0) {
 		made->memory = reconfigure_seal(config, why);
 		status = made->memory < 0 ? made->memory : 0;
+	}
+	if (status == 0) {
+		status = session_file_prepare(master->config, config, &made->session_file, why);
 	}
 	if (status == 0) {
 		status = reconfigure_move_log(master, config, why);
@@ -157,6 +162,7 @@ reconfigure_commit(struct master *master, struct reconfigure **reconfigure)
 	reconfigure_apply_kernel(master);
 	listeners_commit(master, &next->listeners);
 	doors_commit(master->doors, &next->doors);
+	session_file_commit(&master->session_file, &next->session_file);
 	backends_use(&master->board, master->config);
 	config_free(&was);
 	reconfigure_free(reconfigure);

@@ -107,9 +107,10 @@ reload_name_new_workers(
 }
 
 static bool
-reload_changes_log(const struct config *was, const struct config *is)
+reload_changes_logs(const struct config *was, const struct config *is)
 {
-	return strcmp(was->log, is->log) != 0 || was->log_level != is->log_level;
+	return strcmp(was->log, is->log) != 0 || was->log_level != is->log_level ||
+	       strcmp(was->session_log, is->session_log) != 0;
 }
 
 /* @return whether it is in force */
@@ -130,7 +131,7 @@ reload_try(struct master *master, struct findings *findings)
 		return false;
 	}
 	reload_name_new_workers(master, master->config, config);
-	changes_log = reload_changes_log(master->config, config);
+	changes_log = reload_changes_logs(master->config, config);
 	reconfigure_commit(master, &reconfigure);
 	if (changes_log) {
 		fleet_send_log(master->fleet);

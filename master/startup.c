@@ -214,6 +214,7 @@ startup_close(struct master *master)
 	monitor_child_close(master->monitor);
 	requests_fini(master->requests);
 	doors_close(master->doors);
+	session_file_close(&master->session_file);
 	fleet_free(&master->fleet);
 	listeners_close_all(master->listeners);
 	free(master->listeners->sockets);

@@ -106,34 +106,51 @@ world_check_writable(const char *path)
 }
 
 static void
+world_check_log_file(const struct config_origin *origin, const char *option, const char *path,
+	struct findings *findings)
+{
+	int status = world_check_writable(path);
+
+	if (status != 0) {
+		findings_add(findings, FINDING_WORLD, origin,
+			"%s: cannot write %s: %s; name a regular file in a directory that uid %u "
+			"may write%s",
+			option, path,
+			status == -ELOOP ? "it is a symbolic link" : strerror(-status),
+			(unsigned)geteuid(),
+			strcmp(option, "log") == 0 ? ", or \"syslog\" or \"stderr\"" : "");
+	}
+}
+
+static void
 world_check_log(const struct world *world, struct findings *findings)
 {
 	struct config_origin origin = config_origin_of(world->config, -1, "log");
 	enum log_sink sink;
 	const char *path;
 	struct fault why;
-	int status;
 
 	if (log_parse_target(world->config->log, &sink, &path, &why) != 0) {
 		findings_add(findings, FINDING_WORLD, &origin, "log: %s", why.text);
 		return;
 	}
 	if (sink == LOG_FILE) {
-		status = world_check_writable(path);
-		if (status != 0) {
-			findings_add(findings, FINDING_WORLD, &origin,
-				"log: cannot write %s: %s; name a regular file in a directory that "
-				"uid "
-				"%u may write, or \"syslog\" or \"stderr\"",
-				path,
-				status == -ELOOP ? "it is a symbolic link" : strerror(-status),
-				(unsigned)geteuid());
-		}
+		world_check_log_file(&origin, "log", path, findings);
 	} else if (sink == LOG_SYSLOG && access(path, W_OK) != 0) {
 		findings_add(findings, FINDING_WARNING, &origin,
 			"log: cannot reach syslog at %s: %s; lines are lost, and counted, until a "
 			"syslog daemon runs",
 			path, strerror(errno));
+	}
+}
+
+static void
+world_check_session_log(const struct world *world, struct findings *findings)
+{
+	struct config_origin origin = config_origin_of(world->config, -1, "session_log");
+
+	if (world->config->session_log[0] != '\0') {
+		world_check_log_file(&origin, "session_log", world->config->session_log, findings);
 	}
 }
 
@@ -278,6 +295,7 @@ world_check(const struct world *world, struct findings *findings)
 	world_check_user(world, findings);
 	world_check_pid_file(world, findings);
 	world_check_log(world, findings);
+	world_check_session_log(world, findings);
 	world_check_addresses(world, findings);
 	world_check_doors(world, findings);
 	world_check_descriptors(world, findings);

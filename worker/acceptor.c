@@ -108,40 +108,42 @@ is_measured(struct service *service)
 	       service->wait_sample_count % MEASURE_ONE_IN == 0;
 }
 
-static void
+/* @return milliseconds in the accept queue; -1: not measured */
+static int32_t
 measure_wait(struct acceptor *acceptor, int fd)
 {
 	struct service *service = acceptor->service;
 	struct net_accepted accepted;
 
 	if (!is_measured(service) || net_accepted_info(fd, &accepted) != 0) {
-		return;
+		return -1;
 	}
 	histogram_add(&acceptor->settings->cells->queue_wait_ms, accepted.queue_wait_ms);
 	if (acceptor->is_guarding && accepted.queue_wait_ms >= RESCUE_MS &&
 		service->now_ms - acceptor->last_accept_ms >= SERVICE_GUARD_MS / 2) {
 		stat_add(&service->slot->stats[STAT_WORKER_guard_rescues], 1);
 	}
+	return (int32_t)accepted.queue_wait_ms;
 }
 
 /* Everything that is to be known about a client before its first byte is learned here. */
 static void
 acceptor_admit(struct acceptor *acceptor, int fd, const union peer *peer)
 {
-	measure_wait(acceptor, fd);
+	int32_t queue_wait_ms = measure_wait(acceptor, fd);
+
 	acceptor->last_accept_ms = acceptor->service->now_ms;
 	acceptor->failures = 0;
-	if (conn_open(acceptor->settings, fd, peer) != 0) {
+	if (conn_open(acceptor->settings, fd, peer, queue_wait_ms) != 0) {
 		admission_give_back(acceptor->settings, 1);
-		ledger_turn_away(acceptor->settings, CLOSE_no_memory);
+		ledger_turn_away(acceptor->settings, peer, CLOSE_no_memory);
 	}
 }
 
 static void
 acceptor_turn_away(struct acceptor *acceptor, int fd, const union peer *peer)
 {
-	(void)peer;
-	ledger_turn_away(acceptor->settings, CLOSE_refused_limit);
+	ledger_turn_away(acceptor->settings, peer, CLOSE_refused_limit);
 	net_reset_on_close(fd);
 	close(fd);
 }

@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "common/net.h"
+#include "worker/account.h"
 #include "worker/admission.h"
 #include "worker/crash.h"
 #include "worker/gate.h"
@@ -99,7 +100,7 @@ conn_send(struct conn *conn, const void *bytes, size_t len)
 			return verdict;
 		}
 		sent = taken < 0 ? 0 : (size_t)taken;
-		stat_add(&settings->cells->stats[STAT_LISTENER_sent_bytes], sent);
+		account_sent(conn, sent);
 		if (sent == len) {
 			return verdict_go_on();
 		}
@@ -134,7 +135,7 @@ conn_flush(struct conn *conn)
 	if (taken < 0) {
 		return conn_judge(conn, errno);
 	}
-	stat_add(&settings->cells->stats[STAT_LISTENER_sent_bytes], (uint64_t)taken);
+	account_sent(conn, (size_t)taken);
 	output_consume(&conn->pending, (size_t)taken, settings->service->now_ms);
 	if (conn->pending != NULL) {
 		timeouts_on_writing(conn);
@@ -174,7 +175,7 @@ conn_receive(struct conn *conn)
 		return conn_end(conn);
 	}
 	conn->phase = CONN_OPEN;
-	stat_add(&settings->cells->stats[STAT_LISTENER_received_bytes], (uint64_t)len);
+	account_received(conn, (size_t)len);
 	if (conn->pending == NULL) {
 		timeouts_on_activity(conn);
 	}
@@ -419,11 +420,13 @@ conn_unlink(struct conn *conn, struct service *service)
 }
 
 int
-conn_open(struct settings *settings, int fd, const union peer *peer)
+conn_open(struct settings *settings, int fd, const union peer *peer, int32_t queue_wait_ms)
 {
 	const struct protocol *protocol = settings->protocol;
 	struct service *service = settings->service;
-	size_t size = sizeof(struct conn) + protocol->state_size + prelude_size(settings);
+	size_t size = settings->account_offset > 0
+			      ? settings->account_offset + sizeof(struct account)
+			      : sizeof(struct conn) + protocol->state_size + prelude_size(settings);
 	struct conn *conn = malloc(size);
 
 	if (conn == NULL) {
@@ -438,6 +441,7 @@ conn_open(struct settings *settings, int fd, const union peer *peer)
 	conn->born_turn = service->turn;
 	conn->serial = ++service->last_serial;
 	conn->born_ds = (uint32_t)(service->now_ms / MS_PER_TENTH);
+	account_open(conn, queue_wait_ms);
 	conn_link(conn, service);
 	service->descriptors_used += 1 + protocol->descriptors;
 	ledger_open(settings);
@@ -496,6 +500,7 @@ conn_close(struct conn *conn, enum close_reason reason)
 	struct settings *settings = conn->settings;
 	struct service *service = settings->service;
 
+	session_log_end(conn, reason);
 	if (conn->is_admitted) {
 		conn_leave(conn, reason);
 	}

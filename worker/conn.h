@@ -46,9 +46,11 @@ struct conn {
 };
 
 /** Begin to serve an accepted socket, for which a place was claimed (admission.h).
- *  @param fd  taken over, also on failure
+ *  @param fd             taken over, also on failure
+ *  @param queue_wait_ms  in the accept queue; -1: not measured
  *  @return 0; the connection may be gone again already. -ENOMEM: counted and reset */
-int conn_open(struct settings *settings, int fd, const union peer *peer);
+int conn_open(struct settings *settings, int fd, const union peer *peer,
+	int32_t queue_wait_ms) MUST_CHECK;
 /** End it now. What is pending is lost, and then the client sees a reset, not a clean end. */
 void conn_close(struct conn *conn, enum close_reason reason);
 /** Obey the verdict of a step that a protocol took by itself, from a watcher or a deadline of its

@@ -79,6 +79,15 @@ control_use_log(struct channel_message *message)
 }
 
 static void
+control_use_session_log(struct control *control, struct channel_message *message)
+{
+	int fd = message->fd_count > 0 ? message->fds[0] : -1;
+
+	message->fds[0] = -1;
+	session_log_use(&control->worker->service, fd);
+}
+
+static void
 control_commit(struct control *control, const struct channel_commit *commit)
 {
 	struct worker *worker = control->worker;
@@ -154,6 +163,9 @@ control_obey(struct control *control, struct channel_message *message)
 	switch (message->type) {
 	case CHANNEL_LOG:
 		control_use_log(message);
+		break;
+	case CHANNEL_SESSION_LOG:
+		control_use_session_log(control, message);
 		break;
 	case CHANNEL_CONFIG:
 		snapshot_take_config(&control->snapshot, message);

@@ -51,10 +51,12 @@ ledger_close(const struct settings *settings, enum close_reason reason)
 }
 
 void
-ledger_turn_away(const struct settings *settings, enum close_reason reason)
+ledger_turn_away(
+	const struct settings *settings, const union peer *client, enum close_reason reason)
 {
 	struct board_slot *slot = settings->service->slot;
 
+	session_log_turn_away(settings, client, reason);
 	board_write_begin(slot);
 	stat_add(&settings->cells->stats[STAT_LISTENER_accepted], 1);
 	count_closed(settings->cells, reason);

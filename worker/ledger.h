@@ -23,5 +23,6 @@ ledger_accept_failed(struct board_listener_cells *cells)
 void ledger_open(const struct settings *settings);
 /** An open connection ends. */
 void ledger_close(const struct settings *settings, enum close_reason reason);
-/** A client was accepted and ended at once, without a place. */
-void ledger_turn_away(const struct settings *settings, enum close_reason reason);
+/** A client was accepted and ended at once, without a place; in the session log, too. */
+void ledger_turn_away(
+	const struct settings *settings, const union peer *client, enum close_reason reason);

@@ -241,7 +241,7 @@ shed_clients(struct acceptor *acceptor)
 		close(service->reserve_fd);
 		fd = net_accept(acceptor->exclusive.fd, &peer);
 		if (fd >= 0) {
-			ledger_turn_away(acceptor->settings, CLOSE_shed);
+			ledger_turn_away(acceptor->settings, &peer, CLOSE_shed);
 			stat_add(&service->slot->stats[STAT_WORKER_shed], 1);
 			net_reset_on_close(fd);
 			close(fd);

@@ -129,6 +129,7 @@ service_end_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
 	if (service->now_ms >= service->next_guard_ms - GUARD_EARLY_MS) {
 		service_guard(service);
 	}
+	session_log_flush(service);
 	next_ms = service_next_ms(service);
 	loop_timer_start(
 		loop, &service->wake, next_ms > service->now_ms ? next_ms - service->now_ms : 0);
@@ -199,6 +200,7 @@ void
 service_fini(struct service *service)
 {
 	assert(service->conns == NULL && service->acceptors == NULL);
+	session_log_fini(service);
 	pipes_fini(service);
 	wakers_fini(service);
 	deadlines_fini(&service->deadlines);

@@ -11,6 +11,7 @@
 #include "common/defs.h"
 #include "common/loop.h"
 #include "worker/deadline.h"
+#include "worker/session_log.h"
 #include "worker/vitals.h"
 #include "worker/wakers.h"
 
@@ -55,6 +56,8 @@ struct service {
 	int64_t descriptor_limit;
 	int64_t descriptors_used;
 	int reserve_fd; /* the last descriptor, kept to turn away a client when there is no other */
+
+	struct session_log session_log;
 
 	struct vitals vitals;
 	struct wakers wakers;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "common/net.h"
+#include "worker/account.h"
 #include "worker/crash.h"
 #include "worker/output.h"
 #include "worker/service.h"
@@ -160,18 +161,18 @@ count_up(struct session *session, size_t sent_bytes)
 {
 	if (sent_bytes > 0) {
 		upstream_count(&session->request, sent_bytes, 0);
+		account_back(session_conn(session), sent_bytes, 0);
 	}
 }
 
 static struct verdict
 move_up(struct conn *conn, struct session *session)
 {
-	struct board_listener_cells *cells = conn->settings->cells;
 	struct stream_step step = stream_move(&session->up, session_service(conn), conn_fd(conn),
 		session->state == SESSION_OPEN ? session->back.fd : -1,
 		conn->settings->max_pending_bytes);
 
-	stat_add(&cells->stats[STAT_LISTENER_received_bytes], step.read_bytes);
+	account_received(conn, step.read_bytes);
 	count_up(session, step.sent_bytes);
 	switch (step.progress) {
 	case STREAM_MOVED:
@@ -200,12 +201,12 @@ move_up(struct conn *conn, struct session *session)
 static struct verdict
 move_down(struct conn *conn, struct session *session)
 {
-	struct board_listener_cells *cells = conn->settings->cells;
 	bool had_pending = conn->pending != NULL;
 	struct stream_step step = stream_move(&session->down, session_service(conn),
 		session->back.fd, conn_fd(conn), conn->settings->max_pending_bytes);
 
-	stat_add(&cells->stats[STAT_LISTENER_sent_bytes], step.sent_bytes);
+	account_sent(conn, step.sent_bytes);
+	account_back(conn, 0, step.read_bytes);
 	upstream_count(&session->request, 0, step.read_bytes);
 	switch (step.progress) {
 	case STREAM_MOVED:
@@ -253,7 +254,7 @@ session_on_client_writable(struct conn *conn)
 
 	if (session->down.in_pipe > 0) {
 		step = stream_flush(&session->down, session_service(conn), conn_fd(conn));
-		stat_add(&conn->settings->cells->stats[STAT_LISTENER_sent_bytes], step.sent_bytes);
+		account_sent(conn, step.sent_bytes);
 	}
 	return step.progress == STREAM_TARGET_FAILED
 		       ? conn_judge(conn, step.error)

@@ -8,6 +8,7 @@
 #include "common/config.h"
 #include "common/net.h"
 #include "common/proxy_protocol.h"
+#include "worker/account.h"
 #include "worker/crash.h"
 #include "worker/prelude.h"
 #include "worker/service.h"
@@ -64,6 +65,7 @@ static struct verdict
 connected(struct conn *conn, struct session *session, unsigned syn_retries)
 {
 	session->state = SESSION_OPEN;
+	account_connected(conn);
 	session_patience_connected(session, session_service(conn));
 	upstream_connected(&session->request, syn_retries);
 	if (add_proxy_header(conn, session) != 0) {
@@ -141,6 +143,7 @@ session_on_granted(struct upstream_request *request)
 {
 	struct session *session = container_of(request, struct session, request);
 
+	account_granted(session_conn(session), request->server->row);
 	session_obey(session, session_connect(session_conn(session), session));
 }
 

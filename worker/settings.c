@@ -6,8 +6,10 @@
 #include <stdlib.h>
 
 #include "common/config.h"
+#include "worker/account.h"
 #include "worker/protocol.h"
 #include "worker/service.h"
+#include "worker/session_log.h"
 #include "worker/upstream.h"
 
 static int
@@ -55,6 +57,8 @@ settings_new(struct service *service, const struct listener_config *config, int 
 		timeouts_open(&settings->timeouts, &service->deadlines, config) != 0 ||
 		gate_open(&settings->gate, config) != 0) {
 		settings_release(&settings);
+	} else if (config->session_log && session_log_is_on(service)) {
+		settings->account_offset = account_place(settings);
 	}
 	return settings;
 }

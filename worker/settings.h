@@ -27,7 +27,8 @@ struct settings {
 	int board_listener;
 	struct board_listener_cells *cells; /* in our own slot */
 	int64_t max_connections;            /* over all workers; 0: none */
-	bool refuses_at_limit;              /* otherwise clients wait in the accept queue */
+	size_t account_offset; /* of a connection's account (account.h); 0: nothing is logged */
+	bool refuses_at_limit; /* otherwise clients wait in the accept queue */
 	size_t max_pending_bytes;
 	struct gate gate;
 	struct source_limits source_limits;

@@ -171,6 +171,12 @@ upstreams_fini(struct service *service)
 	assert(service->upstreams == NULL);
 }
 
+const char *
+upstream_name(const struct upstream *upstream)
+{
+	return upstream->name;
+}
+
 int64_t
 upstream_connect_timeout_ms(const struct upstream *upstream)
 {

@@ -111,6 +111,7 @@ upstream_count(
 	}
 }
 
+const char *upstream_name(const struct upstream *upstream);
 int64_t upstream_connect_timeout_ms(const struct upstream *upstream);
 /** enum config_send_proxy */
 int upstream_send_proxy(const struct upstream *upstream);

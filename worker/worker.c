@@ -173,7 +173,7 @@ static void
 ignore_signals(void)
 {
 	static const int ignored[] = {
-		SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
+		SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
 
 	for (size_t i = 0; i < ARRAY_LEN(ignored); i++) {
 		(void)signal(ignored[i], SIG_IGN);

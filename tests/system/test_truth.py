@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import client, config
+from harness import client, config, sessions
 from harness.admin import Session, acceptctl, asked_json
 from harness.kernel import Crowd, nstat, states, stopped
 from harness.truth import Watch
@@ -271,6 +271,7 @@ ENDS = [
 @pytest.mark.parametrize("reason,options,listener,end", ENDS, ids=[row[0] for row in ENDS])
 def test_every_end_moves_one_reason(server, reason, options, listener, end):
     server.options.update(options)
+    server.options["session_log"] = server.path("sessions")
     server.listeners[0].update(listener)
     server.start()
     held = end(server)
@@ -278,6 +279,8 @@ def test_every_end_moves_one_reason(server, reason, options, listener, end):
         lambda row: sum(row["closed"].values()) == 1 and row)(listener_of(server)))
     assert {name: n for name, n in row["closed"].items() if n} == {reason: 1}
     assert row["accepted"] == row["open"] + 1
+    wait_for("its line", lambda: sessions.lines(server.path("sessions")))
+    assert [line["reason"] for line in sessions.lines(server.path("sessions"))] == [reason]
     if isinstance(held, client.Held):
         held.close()
 

@@ -83,12 +83,13 @@ static const struct {
 	{CHANNEL_LIST, CHANNEL_CHILD, sizeof(struct channel_number), 1, "list"},
 	{CHANNEL_KILL, CHANNEL_CHILD, sizeof(struct channel_kill), 0, "kill"},
 	{CHANNEL_WAKERS, CHANNEL_CHILD, sizeof(struct channel_wakers), 0, "wakers"},
+	{CHANNEL_SESSION_LOG, CHANNEL_CHILD, 0, 1, "session log"},
 	{CHANNEL_REQUEST, CHANNEL_MASTER, sizeof(struct channel_request), 0, "request"},
 	{CHANNEL_LISTED, CHANNEL_MASTER, sizeof(struct channel_listed), 0, "listed"},
 	{CHANNEL_KILLED, CHANNEL_MASTER, sizeof(struct channel_kill), 0, "killed"},
 };
 
-_Static_assert(CHANNEL_TYPE_COUNT == 21, "a new type belongs into `types` and `kinds`");
+_Static_assert(CHANNEL_TYPE_COUNT == 22, "a new type belongs into `types` and `kinds`");
 
 START_TEST(each_type_arrives_as_it_was_sent)
 {
@@ -221,8 +222,8 @@ END_TEST
 START_TEST(garbage_of_every_size_and_type_is_refused)
 {
 	static const uint32_t kinds[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
-		17, 18, 19, 20, CHANNEL_TYPE_COUNT, CHANNEL_TYPE_COUNT + 1, 255, 65536, 0x7fffffff,
-		0x80000000, 0xffffffff};
+		17, 18, 19, 20, 21, CHANNEL_TYPE_COUNT, CHANNEL_TYPE_COUNT + 1, 255, 65536,
+		0x7fffffff, 0x80000000, 0xffffffff};
 	enum channel_side side = _i == 0 ? CHANNEL_MASTER : CHANNEL_CHILD;
 	uint32_t packet[(8 + CHANNEL_PAYLOAD_MAX + 64) / 4];
 	size_t taken = 0;
@@ -250,7 +251,7 @@ START_TEST(garbage_of_every_size_and_type_is_refused)
 		}
 	}
 	/* Those of `types` that need no descriptor: one size each. */
-	ck_assert_uint_eq(taken, side == CHANNEL_MASTER ? 7 : 10);
+	ck_assert_uint_eq(taken, side == CHANNEL_MASTER ? 7 : 11);
 	close_pair();
 }
 END_TEST

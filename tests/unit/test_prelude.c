@@ -494,7 +494,7 @@ START_TEST(whoever_may_use_a_unix_socket_is_trusted)
 	room_use_config();
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
 	ck_assert_uint_eq(admission_claim(room.settings, 1, &census), 1);
-	ck_assert_int_eq(conn_open(room.settings, pair[0], &sender), 0);
+	ck_assert_int_eq(conn_open(room.settings, pair[0], &sender, -1), 0);
 	client_send(pair[1], V1_TCP4 "x", sizeof(V1_TCP4));
 	client_expect(pair[1], (const unsigned char *)"x", 1);
 	ck_assert_str_eq(peer_format(&room.service.conns->peer, text), "198.51.100.7:12345");

@@ -14,7 +14,7 @@ visit(const char *address)
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
 	ck_assert_uint_eq(admission_claim(room.settings, 1, &census), 1);
-	ck_assert_int_eq(conn_open(room.settings, ends[0], &peer), 0);
+	ck_assert_int_eq(conn_open(room.settings, ends[0], &peer, -1), 0);
 	close(ends[1]);
 }
 

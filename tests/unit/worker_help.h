@@ -166,7 +166,7 @@ room_client(void)
 	close(listener);
 	ck_assert_int_eq(fcntl(client, F_SETFL, 0), 0);
 	ck_assert_uint_eq(admission_claim(room.settings, 1, &census), 1);
-	ck_assert_int_eq(conn_open(room.settings, fd, &peer), 0);
+	ck_assert_int_eq(conn_open(room.settings, fd, &peer, -1), 0);
 	return client;
 }
 

@@ -1,0 +1,66 @@
+#include "master/session_file.h"
+
+#include <string.h>
+
+#include "common/config.h"
+#include "common/fault.h"
+
+static int
+open_file(const char *path, struct log_output *output, struct fault *why)
+{
+	struct fault cause;
+	int status = log_output_open_file(path, output, &cause);
+
+	return status == 0 ? 0 : fault_say(why, -status, "session_log: %s", cause.text);
+}
+
+int
+session_file_prepare(const struct config *was, const struct config *config,
+	struct session_file *next, struct fault *why)
+{
+	*next = (struct session_file){0};
+	next->is_changed = was == NULL || strcmp(was->session_log, config->session_log) != 0;
+	if (!next->is_changed || config->session_log[0] == '\0') {
+		return 0;
+	}
+	return open_file(config->session_log, &next->output, why);
+}
+
+void
+session_file_commit(struct session_file *file, struct session_file *next)
+{
+	if (next->is_changed) {
+		session_file_close(file);
+		*file = *next;
+		*next = (struct session_file){0};
+	}
+}
+
+int
+session_file_reopen(struct session_file *file, const char *path, struct fault *why)
+{
+	struct log_output output;
+	int status;
+
+	if (!file->output.is_own) {
+		return 0;
+	}
+	status = open_file(path, &output, why);
+	if (status == 0) {
+		log_output_close(&file->output);
+		file->output = output;
+	}
+	return status;
+}
+
+void
+session_file_close(struct session_file *file)
+{
+	log_output_close(&file->output);
+}
+
+int
+session_file_descriptor(const struct session_file *file)
+{
+	return file->output.is_own ? file->output.fd : -1;
+}
