@@ -210,6 +210,7 @@ struct board_server_cells {
 	board_cell
 		unproven;   /* of these: no byte from the server yet, perhaps in its accept queue */
 	board_cell verdict; /* this worker's last one: BOARD_VERDICT; 0: none */
+	board_cell cause;   /* errno of the connect or check that this verdict came from */
 	board_cell failures; /* connects of clients that failed in a row */
 	board_cell stats[STAT_SERVER_COUNT];
 };
@@ -218,7 +219,10 @@ struct board_server_cells {
 #define BOARD_VERDICT_IS_UP(cell) (((cell)&1) != 0)
 #define BOARD_VERDICT_SINCE(cell) ((int64_t)((cell) >> 1))
 
-/* Who waits in one worker for a place at an upstream. */
+/* Who waits in one worker for a place at an upstream. A ticket is monotonic microseconds, and below
+ * them the slot. */
+#define BOARD_TICKET_SLOT_BITS  10
+#define BOARD_TICKET_US(ticket) ((int64_t)((ticket) >> BOARD_TICKET_SLOT_BITS))
 struct board_upstream_cells {
 	board_cell
 		ticket; /* of the first one: lower came earlier, on the whole machine; 0: nobody */
@@ -280,6 +284,9 @@ struct board_server_head {
 	board_cell max_connections; /* ordered limit + 1; 0: as configured */
 	/* As configured, for who shows it. */
 	board_cell configured_weight, configured_max, configured_backlog;
+	/* Its listener's accept queue as the kernel shows it, once a second, where that is on this
+	 * host and in this network namespace. The limit is + 1; 0: not known. */
+	board_cell queue_depth, queue_limit, queue_dropped;
 };
 
 struct board_event {
@@ -339,6 +346,11 @@ int board_find_upstream(const struct board *board, const char *name);
 int board_find_server(const struct board *board, int upstream, const char *name);
 /** The latest verdict of all workers on a server; 0: none yet, it is taken to be up. */
 uint64_t board_server_verdict(const struct board *board, int server);
+/** Why that verdict is what it is: the errno of a connect, EBADMSG for a wrong answer to a check.
+ */
+int board_server_cause(const struct board *board, int server);
+/** The same in words: "connection refused", "no answer" ... */
+const char *board_cause_words(int cause);
 /** How many slots there are to look at. */
 int board_slots_used(const struct board *board);
 

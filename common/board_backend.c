@@ -88,16 +88,51 @@ board_server_index(struct board *board, int upstream, const char *name)
 	return index;
 }
 
-uint64_t
-board_server_verdict(const struct board *board, int server)
+/* @return the slot whose verdict holds; -1: there is none */
+static int
+slot_of_verdict(const struct board *board, int server)
 {
-	int slots = board_slots_used(board);
+	int slots = board_slots_used(board), found = -1;
 	uint64_t latest = 0;
 
 	for (int slot = 0; slot < slots; slot++) {
 		uint64_t verdict = stat_get(&board->slots[slot].servers[server].verdict);
 
-		latest = verdict > latest ? verdict : latest;
+		if (verdict > latest) {
+			latest = verdict;
+			found = slot;
+		}
 	}
-	return latest;
+	return found;
+}
+
+uint64_t
+board_server_verdict(const struct board *board, int server)
+{
+	int slot = slot_of_verdict(board, server);
+
+	return slot < 0 ? 0 : stat_get(&board->slots[slot].servers[server].verdict);
+}
+
+int
+board_server_cause(const struct board *board, int server)
+{
+	int slot = slot_of_verdict(board, server);
+
+	return slot < 0 ? 0 : (int)stat_get(&board->slots[slot].servers[server].cause);
+}
+
+const char *
+board_cause_words(int cause)
+{
+	switch (cause) {
+	case ECONNREFUSED:
+		return "connection refused";
+	case ETIMEDOUT:
+		return "no answer";
+	case EBADMSG:
+		return "wrong answer to its check";
+	default:
+		return strerror(cause);
+	}
 }

@@ -63,6 +63,19 @@ int sock_diag_read(const void *answer, size_t len,
 	int (*each)(const struct sock_diag_socket *socket, void *context), void *context,
 	bool *is_last) MUST_CHECK;
 
+/* The accept queue of another program's listener. */
+struct sock_diag_queue {
+	uint32_t depth;            /* connections that wait for its accept(2) */
+	uint32_t limit;            /* as the kernel applies it; the queue takes one more */
+	uint32_t dropped_segments; /* since it was opened */
+};
+
+/** The listener of this host, in this network namespace, that a connect to `address` would reach;
+ *  of several that share the port (SO_REUSEPORT) one. Does not wait.
+ *  @return 0; -EADDRNOTAVAIL the address is not of this host; -ENOENT nobody listens there;
+ *          -EAFNOSUPPORT not TCP; or another negative errno */
+int sock_diag_listener(const struct address *address, struct sock_diag_queue *queue) MUST_CHECK;
+
 /** "ESTABLISHED", "CLOSE_WAIT" … as ss(8) and the kernel name them. */
 const char *sock_diag_state_name(enum sock_diag_state state);
 /** The other way round, case folded, '-' for '_'; 0 when unknown. */

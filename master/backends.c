@@ -6,27 +6,10 @@
 #include <string.h>
 
 #include "common/board.h"
-#include "common/clock.h"
 #include "common/config.h"
 #include "common/fault.h"
-#include "common/log.h"
 #include "common/text.h"
 #include "master/master.h"
-
-#define TELL_PERIOD_S 10 /* the same trouble with one server is told at most so often */
-
-/* A counter whose growth is told. */
-struct told {
-	uint64_t count;   /* when it was told last */
-	unsigned seconds; /* until it may be told again */
-};
-
-/* What was told last. One master, one board: the rows are never given to other servers. */
-static struct watch {
-	uint64_t verdict;
-	struct told syn_retries;
-	struct told no_port;
-} watches[BOARD_SERVERS];
 
 static int
 register_servers(struct board *board, int upstream, const struct upstream_config *config)
@@ -101,127 +84,14 @@ backends_use(struct board *board, const struct config *config)
 	}
 }
 
-static uint64_t
-sum(const struct board *board, int server, enum stat_server_index index)
-{
-	int slots = board_slots_used(board);
-	uint64_t total = 0;
-
-	for (int slot = 0; slot < slots; slot++) {
-		total += stat_get(&board->slots[slot].servers[server].stats[index]);
-	}
-	return total;
-}
-
-static const char *
-name_of(const struct board *board, int server, char buffer[2 * BOARD_SERVER_MAX])
+const char *
+backends_name(const struct board *board, int server, char buffer[BACKENDS_NAME_MAX])
 {
 	const struct board_server_head *head = &board->master->servers[server];
 
-	(void)snprintf(buffer, 2 * BOARD_SERVER_MAX, "%s/%s",
+	(void)snprintf(buffer, BACKENDS_NAME_MAX, "%s/%s",
 		board->master->upstreams[head->upstream].name, head->name);
 	return buffer;
-}
-
-static void
-tell_state(struct master *master, int server, struct watch *watch)
-{
-	const struct board *board = &master->board;
-	uint64_t verdict = board_server_verdict(board, server);
-	bool was_up = watch->verdict == 0 || BOARD_VERDICT_IS_UP(watch->verdict);
-	bool is_up = verdict == 0 || BOARD_VERDICT_IS_UP(verdict);
-	char name[2 * BOARD_SERVER_MAX];
-
-	watch->verdict = verdict;
-	if (was_up && !is_up) {
-		master_event(master, LOG_LEVEL_WARNING,
-			"back end %s is down: connects failed (so far %" PRIu64 " refused, %" PRIu64
-			" without an answer, %" PRIu64 " otherwise, %" PRIu64
-			" of checks); clients go "
-			"to other servers or wait; it is checked until it is up again",
-			name_of(board, server, name),
-			sum(board, server, STAT_SERVER_connect_refused),
-			sum(board, server, STAT_SERVER_connect_timeouts),
-			sum(board, server, STAT_SERVER_connect_failures),
-			sum(board, server, STAT_SERVER_checks_failed));
-	} else if (!was_up && is_up) {
-		master_event(master, LOG_LEVEL_NOTICE, "back end %s is up again",
-			name_of(board, server, name));
-	}
-}
-
-/* Once a second. @return how much is to be told now */
-static uint64_t
-growth_to_tell(struct told *told, uint64_t count)
-{
-	uint64_t growth = count - told->count;
-
-	if (told->seconds > 0) {
-		told->seconds--;
-		return 0;
-	}
-	if (growth > 0) {
-		told->count = count;
-		told->seconds = TELL_PERIOD_S;
-	}
-	return growth;
-}
-
-static void
-tell_syns(struct master *master, int server, struct told *told)
-{
-	const struct board *board = &master->board;
-	const struct board_server_head *head = &board->master->servers[server];
-	uint64_t retries = growth_to_tell(told, sum(board, server, STAT_SERVER_syn_retries));
-	uint64_t backlog = stat_get(&head->configured_backlog);
-	char name[2 * BOARD_SERVER_MAX], guess[32] = "";
-
-	if (retries == 0) {
-		return;
-	}
-	if (backlog > 0) {
-		(void)snprintf(guess, sizeof(guess), " (%" PRIu64 "?)", backlog);
-	}
-	master_event(master, LOG_LEVEL_WARNING,
-		"back end %s dropped our SYN %" PRIu64 " times in %d s: its accept queue%s "
-		"overflows, and each drop costs a client a second or more; %s",
-		name_of(board, server, name), retries, TELL_PERIOD_S, guess,
-		backlog > 0 ? "raise the queue there, or declare less as backlog"
-			    : "declare its length as backlog, and connects are paced to it");
-}
-
-static void
-tell_ports(struct master *master, int server, struct told *told)
-{
-	const struct board *board = &master->board;
-	uint64_t failures = growth_to_tell(told, sum(board, server, STAT_SERVER_no_port));
-	char name[2 * BOARD_SERVER_MAX];
-
-	if (failures == 0) {
-		return;
-	}
-	master_event(master, LOG_LEVEL_WARNING,
-		"no local port was left for connections to back end %s, %" PRIu64
-		" times in %d s: those clients were reset, the server is not to blame; add own "
-		"addresses to sources of its upstream, widen net.ipv4.ip_local_port_range, or set "
-		"max_connections of the server, so that clients wait",
-		name_of(board, server, name), failures, TELL_PERIOD_S);
-}
-
-void
-backends_watch(struct master *master)
-{
-	for (int i = 0; i < BOARD_SERVERS; i++) {
-		const struct board_server_head *head = &master->board.master->servers[i];
-
-		if (atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&head->is_used,
-			    memory_order_relaxed) == 0) {
-			return;
-		}
-		tell_state(master, i, &watches[i]);
-		tell_syns(master, i, &watches[i].syn_retries);
-		tell_ports(master, i, &watches[i].no_port);
-	}
 }
 
 /* --- orders --- */
@@ -239,7 +109,7 @@ find_by_name(const struct board *board, const char *wanted)
 		if (atomic_load(&board->writable->servers[i].is_configured) == 0) {
 			continue;
 		}
-		if (strcmp(name_of(board, i, name), wanted) == 0) {
+		if (strcmp(backends_name(board, i, name), wanted) == 0) {
 			return i;
 		}
 		if (strcmp(head->name, wanted) == 0) {
@@ -326,7 +196,7 @@ backends_order(struct board *board, const char *order, char *text, size_t size)
 			verb, number);
 		return -EINVAL;
 	}
-	(void)snprintf(text, size, "back end %s: %s%s%s", name_of(board, row, full), verb,
+	(void)snprintf(text, size, "back end %s: %s%s%s", backends_name(board, row, full), verb,
 		number[0] != '\0' ? " " : "", number);
 	return 0;
 }

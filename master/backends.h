@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 
+#include "common/board.h"
 #include "common/defs.h"
 
-struct board;
 struct config;
 struct fault;
 struct master;
@@ -21,6 +21,9 @@ void backends_use(struct board *board, const struct config *config);
  *  @param text  what was done, or why not
  *  @return 0; -EINVAL; -ENOENT */
 int backends_order(struct board *board, const char *order, char *text, size_t size) MUST_CHECK;
+#define BACKENDS_NAME_MAX (2 * BOARD_SERVER_MAX)
+/** "UPSTREAM/SERVER". @return buffer */
+const char *backends_name(const struct board *board, int server, char buffer[BACKENDS_NAME_MAX]);
 /** Once a second: tell which servers went down or came up, which dropped our SYNs, and to which we
  *  have no local port left. */
 void backends_watch(struct master *master);

@@ -9,6 +9,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "master/backend_queues.h"
 #include "master/backends.h"
 #include "master/fleet.h"
 #include "master/listeners.h"
@@ -55,6 +56,7 @@ lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 	}
 	queue_watch_second(master);
 	source_watch_second(&lifecycle->source_watch, master);
+	backend_queues_look(master);
 	backends_watch(master);
 	notify_retry(&master->notify);
 	stat_set(

@@ -164,16 +164,21 @@ print_server(const char *name, const struct reading_server *server, uint64_t val
 	fprintf(stream, "\"} %" PRIu64 "\n", value);
 }
 
+/* Of a server on another host the kernel shows no queue. */
+enum server_gauge { OF_ALL, OF_THOSE_WITH_A_QUEUE };
+
 static void
 print_server_gauge(const struct reading *reading, const char *name, const char *help, size_t offset,
-	FILE *stream)
+	enum server_gauge kind, FILE *stream)
 {
 	fprintf(stream, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
 	for (size_t i = 0; i < reading->server_count; i++) {
 		const struct reading_server *server = &reading->servers[i];
 
-		print_server(
-			name, server, *(const uint64_t *)((const char *)server + offset), stream);
+		if (kind == OF_ALL || server->has_queue) {
+			print_server(name, server,
+				*(const uint64_t *)((const char *)server + offset), stream);
+		}
 	}
 }
 
@@ -201,13 +206,23 @@ print_servers(const struct reading *reading, FILE *stream)
 	print_servers_up(reading, stream);
 	print_server_gauge(reading, "acceptd_server_open",
 		"Places taken at the server: sessions that connect or are connected.",
-		offsetof(struct reading_server, held), stream);
+		offsetof(struct reading_server, held), OF_ALL, stream);
 	print_server_gauge(reading, "acceptd_server_unproven",
 		"Of these, without a byte from the server yet: perhaps in its accept queue.",
-		offsetof(struct reading_server, unproven), stream);
+		offsetof(struct reading_server, unproven), OF_ALL, stream);
 	print_server_gauge(reading, "acceptd_server_waiting",
 		"Clients that wait for a place at any server of the upstream.",
-		offsetof(struct reading_server, waiting), stream);
+		offsetof(struct reading_server, waiting), OF_ALL, stream);
+	print_server_gauge(reading, "acceptd_server_queue_depth",
+		"Connections in the accept queue of a server on this host.",
+		offsetof(struct reading_server, queue_depth), OF_THOSE_WITH_A_QUEUE, stream);
+	print_server_gauge(reading, "acceptd_server_queue_limit",
+		"Length of that queue as the kernel applies it; declare it as backlog.",
+		offsetof(struct reading_server, queue_limit), OF_THOSE_WITH_A_QUEUE, stream);
+	print_server_gauge(reading, "acceptd_server_queue_dropped_segments",
+		"Segments the kernel dropped at that listener since it was opened.",
+		offsetof(struct reading_server, queue_dropped_segments), OF_THOSE_WITH_A_QUEUE,
+		stream);
 	for (size_t i = 0; i < STAT_SERVER_COUNT; i++) {
 		const struct stat_row *row = stat_row_of(STAT_SCOPE_SERVER, i);
 

@@ -75,6 +75,31 @@ sum_server(const struct board *board, int index, struct reading_server *server)
 	}
 }
 
+static int64_t
+oldest_wait_ms(const struct board *board, int upstream, int64_t now_ms)
+{
+	int slots = board_slots_used(board);
+	uint64_t first = 0;
+
+	for (int slot = 0; slot < slots; slot++) {
+		uint64_t ticket = stat_get(&board->slots[slot].upstreams[upstream].ticket);
+
+		first = ticket != 0 && (first == 0 || ticket < first) ? ticket : first;
+	}
+	return first == 0 ? 0 : now_ms - BOARD_TICKET_US(first) / 1000;
+}
+
+static void
+read_accept_queue(const struct board_server_head *head, struct reading_server *server)
+{
+	uint64_t limit = stat_get(&head->queue_limit);
+
+	server->has_queue = limit > 0;
+	server->queue_limit = server->has_queue ? limit - 1 : 0;
+	server->queue_depth = stat_get(&head->queue_depth);
+	server->queue_dropped_segments = stat_get(&head->queue_dropped);
+}
+
 static void
 read_server(const struct board *board, int index, struct reading *reading)
 {
@@ -95,6 +120,9 @@ read_server(const struct board *board, int index, struct reading *reading)
 	server->is_drained = is_set(&head->is_drained);
 	server->is_up = verdict == 0 || BOARD_VERDICT_IS_UP(verdict);
 	server->since_ms = verdict == 0 ? -1 : reading->taken_ms - BOARD_VERDICT_SINCE(verdict);
+	server->cause = server->is_up ? 0 : board_server_cause(board, index);
+	server->oldest_wait_ms = oldest_wait_ms(board, head->upstream, reading->taken_ms);
+	read_accept_queue(head, server);
 	server->weight = in_force(&head->weight, &head->configured_weight);
 	server->max_connections = in_force(&head->max_connections, &head->configured_max);
 	server->backlog = stat_get(&head->configured_backlog);

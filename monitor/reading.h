@@ -38,11 +38,15 @@ struct reading_server {
 	bool is_up;
 	bool is_drained;
 	int64_t since_ms;         /* for how long it has been up or down; -1: from the beginning */
+	int cause;                /* of being down: board_cause_words */
 	uint64_t weight;          /* in force */
 	uint64_t max_connections; /* in force; 0: none */
 	uint64_t backlog;         /* 0: none */
 	uint64_t held, unproven;  /* now, in all workers */
 	uint64_t waiting;         /* clients that wait for a place at its upstream */
+	int64_t oldest_wait_ms;   /* of the first of them; 0: nobody waits */
+	bool has_queue;           /* the kernel shows its accept queue: it is on this host */
+	uint64_t queue_depth, queue_limit, queue_dropped_segments;
 	uint64_t stats[STAT_SERVER_COUNT];
 };
 

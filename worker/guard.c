@@ -5,9 +5,7 @@
 
 #include "common/board.h"
 
-#define SLOT_BITS 10
-
-static_assert(BOARD_SLOTS <= 1 << SLOT_BITS, "a ticket names its slot");
+static_assert(BOARD_SLOTS <= 1 << BOARD_TICKET_SLOT_BITS, "a ticket names its slot");
 
 static struct board_server_cells *
 cells_of(const struct board *board, int slot, int server)
@@ -99,15 +97,15 @@ guard_give_back(const struct board *board, int slot, int server, bool is_proven)
 uint64_t
 guard_ticket(int64_t monotonic_us, int slot, uint64_t last)
 {
-	uint64_t ticket = (uint64_t)monotonic_us << SLOT_BITS | (uint64_t)slot;
+	uint64_t ticket = (uint64_t)monotonic_us << BOARD_TICKET_SLOT_BITS | (uint64_t)slot;
 
-	return ticket > last ? ticket : last + (1 << SLOT_BITS);
+	return ticket > last ? ticket : last + (1 << BOARD_TICKET_SLOT_BITS);
 }
 
 int64_t
 guard_ticket_ms(uint64_t ticket)
 {
-	return (int64_t)(ticket >> SLOT_BITS) / 1000;
+	return BOARD_TICKET_US(ticket) / 1000;
 }
 
 void

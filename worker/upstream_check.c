@@ -55,8 +55,9 @@ upstream_check_cancel(struct upstream_server *server)
 
 /* --- one check --- */
 
+/* @param cause  positive errno of a bad one */
 static void
-check_end(struct upstream_server *server, enum check_result result)
+check_end(struct upstream_server *server, enum check_result result, int cause)
 {
 	struct upstream_check *check = &server->check;
 	const struct upstream_plan *plan = plan_of(server);
@@ -73,9 +74,9 @@ check_end(struct upstream_server *server, enum check_result result)
 		check->bad++;
 	}
 	if (check->good >= (uint64_t)plan->rise) {
-		upstream_decide(server, true);
+		upstream_decide(server, true, 0);
 	} else if (check->bad >= (uint64_t)plan->fall) {
-		upstream_decide(server, false);
+		upstream_decide(server, false, cause);
 	}
 }
 
@@ -154,16 +155,20 @@ check_on_event(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct upstream_server *server =
 		container_of(watcher, struct upstream_server, check.watcher);
-	enum check_result result;
+	enum check_result result = CHECK_BAD;
+	int error = 0;
 
 	(void)loop;
 	if ((events & EV_READ) != 0) {
 		result = check_listen(server);
 	} else {
-		result = net_socket_error(watcher->fd) == 0 ? check_connected(server) : CHECK_BAD;
+		error = net_socket_error(watcher->fd);
+		if (error == 0) {
+			result = check_connected(server);
+		}
 	}
 	if (result != CHECK_GOES_ON) {
-		check_end(server, result);
+		check_end(server, result, error == 0 ? EBADMSG : error);
 	}
 }
 
@@ -182,7 +187,7 @@ check_begin(struct upstream_server *server)
 		return; /* our own want says nothing about the server */
 	}
 	if (fd < 0) {
-		check_end(server, CHECK_BAD);
+		check_end(server, CHECK_BAD, -fd);
 		return;
 	}
 	service->descriptors_used++;
@@ -218,7 +223,7 @@ look_at(struct upstream_server *server, bool is_ours)
 		if (!is_ours) {
 			upstream_check_cancel(server);
 		} else if (now_ms >= check->deadline_ms) {
-			check_end(server, CHECK_BAD);
+			check_end(server, CHECK_BAD, ETIMEDOUT);
 		}
 	} else if (is_ours && is_due(server, now_ms)) {
 		check_begin(server);

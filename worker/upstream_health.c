@@ -5,7 +5,7 @@
 #include "worker/upstream_private.h"
 
 void
-upstream_decide(struct upstream_server *server, bool is_up)
+upstream_decide(struct upstream_server *server, bool is_up, int cause)
 {
 	const struct board *board = &server->upstream->service->board;
 	uint64_t before = board_server_verdict(board, server->row);
@@ -15,6 +15,7 @@ upstream_decide(struct upstream_server *server, bool is_up)
 		return;
 	}
 	now_ms = now_ms > since_ms ? now_ms : since_ms + 1;
+	stat_set(&server->cells->cause, (uint64_t)cause);
 	atomic_store(&server->cells->verdict, BOARD_VERDICT(now_ms, is_up));
 }
 
@@ -32,6 +33,6 @@ upstream_judge_connect(struct upstream_server *server, int error)
 	stat_add(failures, 1);
 	if (stat_get(failures) >= (uint64_t)server->upstream->plan->fall) {
 		stat_set(failures, 0);
-		upstream_decide(server, false);
+		upstream_decide(server, false, error);
 	}
 }

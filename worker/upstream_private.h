@@ -62,8 +62,9 @@ enum upstream_choice upstream_choose(
 	struct upstream_request *request, struct upstream_server **server);
 /** Whether any server in force seems to have a free place. */
 bool upstream_has_room(const struct upstream *upstream);
-/** Write down that it is up or down, if that is news. */
-void upstream_decide(struct upstream_server *server, bool is_up);
+/** Write down that it is up or down, if that is news.
+ *  @param cause  positive errno of the connect or check that says so; 0 when it is up */
+void upstream_decide(struct upstream_server *server, bool is_up, int cause);
 /** What a client's connect says of a server's health. */
 void upstream_judge_connect(struct upstream_server *server, int error);
 /** Grant what can be granted, and wake whose turn it is. */

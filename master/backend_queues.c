@@ -1,0 +1,77 @@
+/* Only servers whose address is in the configuration are asked about; what the kernel does not tell
+ * is not known, and never guessed. */
+#include "master/backend_queues.h"
+
+#include <inttypes.h>
+
+#include "common/board.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "common/sock_diag.h"
+#include "master/master.h"
+
+/* The two numbers of the last warning. One master, one board: rows are never given to others. */
+static struct told {
+	uint64_t declared, limit;
+} tolds[BOARD_SERVERS];
+
+static void
+compare(struct master *master, const struct board_server_head *head, struct told *told,
+	uint64_t limit)
+{
+	uint64_t declared = stat_get(&head->configured_backlog);
+
+	if (declared <= limit) {
+		*told = (struct told){0};
+		return;
+	}
+	if (told->declared == declared && told->limit == limit) {
+		return;
+	}
+	*told = (struct told){declared, limit};
+	master_event(master, LOG_LEVEL_WARNING,
+		"back end %s/%s: backlog = %" PRIu64
+		" is declared, but its accept queue holds %" PRIu64
+		", as the kernel says: pacing cannot protect it; declare backlog = %" PRIu64
+		", or raise it there (what it asks of listen(2), and net.core.somaxconn)",
+		master->board.master->upstreams[head->upstream].name, head->name, declared, limit,
+		limit);
+}
+
+static void
+look_at(struct master *master, int row, const struct address *address)
+{
+	struct board_server_head *head = &master->board.writable->servers[row];
+	struct sock_diag_queue queue;
+
+	if (sock_diag_listener(address, &queue) != 0) {
+		stat_set(&head->queue_limit, 0);
+		return;
+	}
+	stat_set(&head->queue_depth, queue.depth);
+	stat_set(&head->queue_dropped, queue.dropped_segments);
+	stat_set(&head->queue_limit, (uint64_t)queue.limit + 1);
+	compare(master, head, &tolds[row], queue.limit);
+}
+
+void
+backend_queues_look(struct master *master)
+{
+	const struct config *config = master->config;
+	char name[ADDRESS_TEXT_MAX];
+
+	for (size_t i = 0; i < config->upstream_count; i++) {
+		const struct upstream_config *upstream = &config->upstreams[i];
+		int upstream_row = board_find_upstream(&master->board, upstream->name);
+
+		for (size_t k = 0; k < upstream->server_count; k++) {
+			const struct upstream_server_config *server = &upstream->servers[k];
+			int row = board_find_server(
+				&master->board, upstream_row, config_server_name(server, name));
+
+			if (row >= 0) {
+				look_at(master, row, &server->where.items[0]);
+			}
+		}
+	}
+}
