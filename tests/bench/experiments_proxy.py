@@ -94,14 +94,18 @@ class CpuCase:
     floor_name: str
     floor_ratio_max: float
     peer_ratio_max: float | None  # None: shown, not judged
-    judged_places: tuple
+    places: tuple  # where it is measured, unless only others are asked for
+
+    def places_of(self, sizes):
+        """Where it is measured."""
+        return [place for place in sizes.places if place in self.places] or sizes.places
 
 
 def cpu_rows(field, case):
     """CPU time of the proxy per operation, against the floor and against the better peer."""
     results = {one: [] for one in field.taking_part(case.floor_name)}
     rows = []
-    for place in field.sizes.places:
+    for place in case.places_of(field.sizes):
 
         def measure(contestant, place=place):
             with contestant.running(1, SESSIONS_MAX), place.taken_by(contestant.worker_pids(),
@@ -130,7 +134,7 @@ def compare(field, case, place, values):
         ours = field.self_by_floor[case.floor_name]
     floor = field.named(case.floor_name)
     peers = [one for one in values if one.is_peer]
-    is_judged = field.sizes.judges_ratios and place in case.judged_places
+    is_judged = field.sizes.judges_ratios and place in case.places
     rows = [ratio_row(field, what, cells, values, ours, floor,
                       case.floor_ratio_max if is_judged else None)]
     earlier = field.named("earlier")
@@ -174,8 +178,9 @@ def session(field):
 def bulk(field):
     """CPU time of 64 KiB there and back.
 
-    On a core of its own a proxy that splices is done with a block before the next one comes: it
-    sleeps and wakes for each, which costs more than the block and is not what is compared here.
+    On a core of its own a proxy that splices is done with a block long before client and back end,
+    which copy it four times, have the next one ready: it sleeps and wakes for each, which costs
+    more than the block and is not what is compared here.
     """
     sessions, rounds = field.sizes.bulk_sessions, field.sizes.bulk_rounds
     return cpu_rows(field, CpuCase(

@@ -92,8 +92,8 @@ What an operation costs depends on how much is ready at each wake-up, and so on 
 real-time priority, so that nothing else gets in between. On a core of its own, client and back end on the others, a proxy is what it
 is on a machine to itself; but the faster it is, the more often it sleeps and the smaller its batches are, so slow ones look
 better than they are. In turns on one core, all find the same batches: this is the sharper comparison, in which the
-floor equals itself within 2 %. Blocks are judged there only: who splices on a core of its own is done with each block before
-the next one comes, and pays for a sleep and a wake-up instead of for the block.
+floor equals itself within 2 %. Blocks are measured there only: on a core of its own who splices is done with a block long before
+client and back end, which copy it four times, have the next one ready, and pays for a sleep and a wake-up instead of for the block.
 
 {proxy}
 
