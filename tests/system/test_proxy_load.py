@@ -267,21 +267,21 @@ def short_sessions(count):
         else:
             sock.close()
     programs.run("redis-benchmark", "-p", 7000, "-c", 20, "-k", 0, "-n", count, "-q", "ping",
-                 limit=max(60.0, count / 1000))
+                 limit=max(60.0, count / 500))
 
 
 @pytest.mark.once
 def test_a_soak_of_short_sessions_leaves_nothing_behind(proxy, directory, start_program):
-    """No descriptor, no gauge and no memory: what a worker uses after ten thousand sessions it uses
-    after all of them."""
+    """No descriptor, no gauge and no memory: what a worker uses after the first thousands of sessions
+    it uses after all of them."""
     programs.need("redis-server", "redis-benchmark", "redis-cli")
-    count = int(os.environ.get("ACCEPTD_SOAK_SESSIONS", "40000"))
+    count = int(os.environ.get("ACCEPTD_SOAK_SESSIONS", "15000"))
     upstream(proxy)["servers"][0]["max_connections"] = 15  # so that they also wait
     start_program(["redis-server", "--port", 7100, "--bind", "127.0.0.1", "--save", "",
                    "--appendonly", "no", "--dir", directory],
                   lambda _: programs.succeeds("redis-cli", "-p", 7100, "ping"))
     proxy.start()
-    short_sessions(10000)
+    short_sessions(5000)
     descriptors = at_rest(proxy)
     memory = {slot: pss_kb(pid) for slot, pid in proxy.workers().items()}
     short_sessions(count)
@@ -290,4 +290,4 @@ def test_a_soak_of_short_sessions_leaves_nothing_behind(proxy, directory, start_
     grown = {slot: pss_kb(pid) - memory[slot] for slot, pid in proxy.workers().items()}
     print(f"{count} sessions: Pss of the workers was {memory} kB, has grown by {grown}")
     assert is_sanitized() or max(grown.values()) < 200, f"{grown} kB more after {count} sessions"
-    assert front(proxy)["accepted"] >= count + 10000
+    assert front(proxy)["accepted"] >= count + 5000

@@ -68,7 +68,7 @@ class Program:
         def check():
             assert self.process.poll() is None, f"{self.words} ended:\n{self.log()}"
             return is_ready()
-        wait_for(f"{self.words[0]} ready", check, 20.0)
+        wait_for(f"{self.words[0]} ready", check, 60.0)
         return self
 
     def finish(self):
