@@ -2,12 +2,12 @@
 
 import contextlib
 import dataclasses
-import os
 import shutil
 
 import readings
 from measuring import (Row, await_accepted, cpu_per_operation_us, failures_row, in_turns,
                        ratio_row)
+from placing import OWN_CORE
 
 
 @dataclasses.dataclass
@@ -124,37 +124,20 @@ def hold(ours, yardstick, load, sizes):
                   lambda one: f"{one['result']['established_us'] / 1e6:.2f} s"))]
 
 
-@contextlib.contextmanager
-def apart(contestant):
-    """The workers on one core, the client on the others, so that neither gets into the other's way.
-
-    Left alone, the scheduler mixes them anew in each round. Then the yardstick differs from itself
-    by a quarter, and not by some percent.
-    """
-    usable = os.sched_getaffinity(0)
-    first = {min(usable)}
-    try:
-        if len(usable) > 1:
-            for pid in contestant.worker_pids():
-                os.sched_setaffinity(pid, first)
-            os.sched_setaffinity(0, usable - first)
-        yield
-    finally:
-        os.sched_setaffinity(0, usable)
-
-
 def cpu_rows(ours, yardstick, load, sizes, case):
     """CPU time per operation: judged where it is sharp, shown as the scheduler would have it."""
     rows = []
     results = []
-    for workers, place, how in ((1, apart, "1 worker on a core of its own"),
-                                (2, contextlib.nullcontext, "2 workers")):
+    for workers, is_apart, how in ((1, True, "1 worker on a core of its own"),
+                                   (2, False, "2 workers")):
 
-        def measure(contestant, workers=workers, place=place):
+        def measure(contestant, workers=workers, is_apart=is_apart):
             # The more standing connections a worker has, the larger are its batches and the less
             # an operation costs. Both spread them evenly, or the ratio would compare the spreads.
             is_spread = case.held > 0
-            with contestant.running(workers, spread_evenly=is_spread), place(contestant):
+            with contestant.running(workers, spread_evenly=is_spread), (
+                    OWN_CORE.taken_by(contestant.worker_pids(), []) if is_apart
+                    else contextlib.nullcontext()):
                 contestant.expect_workers(workers)
                 cpu, result = cpu_per_operation_us(contestant, load, case.arguments,
                                                    case.operations, case.held)
@@ -163,7 +146,7 @@ def cpu_rows(ours, yardstick, load, sizes, case):
                 return cpu
 
         values = in_turns([yardstick, ours], sizes.cpu_rounds, measure)
-        is_judged = sizes.judges_ratios and place is apart
+        is_judged = sizes.judges_ratios and is_apart
         rows.append(ratio_row(f"{case.name}, {how}: server CPU per {case.operation}",
                               values[ours], values[yardstick], "us", case.ratio_max, is_judged))
     return rows + [failures_row(f"{case.name}: failed", results)]

@@ -37,7 +37,7 @@ class ProxySizes:
 
 
 FULL = ProxySizes(cpu_rounds=9, pingpong_sessions=64, pingpong_rounds=800, sessions=10000,
-                  bulk_sessions=16, bulk_rounds=1500, calls=300, idle=8000,
+                  bulk_sessions=16, bulk_rounds=1500, calls=1000, idle=8000,
                   places=tuple(PLACES.values()), judges_ratios=True)
 QUICK = ProxySizes(cpu_rounds=1, pingpong_sessions=16, pingpong_rounds=100, sessions=500,
                    bulk_sessions=4, bulk_rounds=50, calls=50, idle=500, places=(ONE_CORE,),
@@ -108,8 +108,8 @@ def cpu_rows(field, case):
     for place in case.places_of(field.sizes):
 
         def measure(contestant, place=place):
-            with contestant.running(1, SESSIONS_MAX), place.taken_by(contestant.worker_pids(),
-                                                       field.back.pids()):
+            with contestant.running(1, SESSIONS_MAX), place.taken_by(
+                    contestant.worker_pids(), field.back.pids()):
                 contestant.expect_workers(1)
                 cpu, result = cpu_per_operation_us(contestant, field.load, case.arguments,
                                                    case.operations, 2 * case.held_sessions)

@@ -7,7 +7,10 @@ PRIORITY = 10
 
 
 class Place:
-    """Puts a proxy, its back end and the client where the comparison wants them, for a `with`.
+    """Puts a server, its back end if any, and the client where a comparison wants them, for a `with`.
+
+    Left alone, the scheduler mixes them anew in each round. Then the yardstick differs from itself
+    by a quarter, and not by some percent.
 
     They have real-time priority, so that a process of somebody else does not cut their batches:
     how much is done per wake-up decides what an operation costs. The kernel leaves others a
@@ -17,16 +20,16 @@ class Place:
     def __init__(self, name, words, choose):
         self.name = name
         self.words = words
-        self.choose = choose  # usable cores -> those of the proxy, those of client and back end
+        self.choose = choose  # usable cores -> those of the server, those of client and back end
 
     @contextlib.contextmanager
-    def taken_by(self, proxy_pids, beside_pids):
+    def taken_by(self, server_pids, beside_pids):
         """The calling process moves too, and with it the client that it starts."""
         usable = os.sched_getaffinity(0)
-        proxy_cores, other_cores = self.choose(sorted(usable))
+        server_cores, other_cores = self.choose(sorted(usable))
         try:
-            for pid in proxy_pids:
-                move(pid, proxy_cores, os.SCHED_FIFO)
+            for pid in server_pids:
+                move(pid, server_cores, os.SCHED_FIFO)
             for pid in [*beside_pids, 0]:
                 move(pid, other_cores, os.SCHED_FIFO)
             yield
@@ -38,18 +41,23 @@ class Place:
 def move(pid, cores, policy):
     """To these cores, with this policy."""
     os.sched_setaffinity(pid, cores)
-    priority = PRIORITY if policy == os.SCHED_FIFO else 0
+    set_policy(pid, policy)
+
+
+def set_policy(pid, policy):
+    """With or without real-time priority, if that is allowed."""
     with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(pid, policy, os.sched_param(priority))
+        os.sched_setscheduler(
+            pid, policy, os.sched_param(PRIORITY if policy == os.SCHED_FIFO else 0))
 
 
 def apart(usable):
-    """The proxy has the first core, client and back end have the others."""
+    """The server has the first core, client and back end have the others."""
     return ({usable[0]}, set(usable[1:])) if len(usable) > 1 else (set(usable), set(usable))
 
 
 def together(usable):
-    """Client, proxy and back end take turns on the last core."""
+    """Client, server and back end take turns on the last core."""
     return {usable[-1]}, {usable[-1]}
 
 
