@@ -338,6 +338,30 @@ examine_netdev_backlog(struct examination *exam)
 		"/proc/net/softnet_stat)");
 }
 
+/* Only what runs now can be asked, and only on this host. */
+static void
+examine_backlogs(struct examination *exam)
+{
+	const struct machine_backlogs *backlogs = &exam->machine->backlogs;
+	struct doctor_row *row;
+
+	if (backlogs->known == 0) {
+		return;
+	}
+	row = exam_row(exam, "backlog of back ends here");
+	row_numbers(row, backlogs->limit, backlogs->declared);
+	if (backlogs->declared <= backlogs->limit) {
+		row_judge(row, DOCTOR_FIT, "their accept queues hold what is declared of them");
+		return;
+	}
+	row_judge(row, DOCTOR_WARNING,
+		"%s declares %" PRId64 " and its accept queue holds %" PRId64
+		": a burst overruns it, pacing cannot protect it",
+		backlogs->worst, backlogs->declared, backlogs->limit);
+	(void)snprintf(row->command, sizeof(row->command),
+		"declare backlog = %" PRId64 ", or raise it in the back end", backlogs->limit);
+}
+
 void
 examine_tcp(struct examination *exam)
 {
@@ -358,6 +382,7 @@ examine_tcp(struct examination *exam)
 		examine_port_range,
 		examine_keepalive,
 		examine_netdev_backlog,
+		examine_backlogs,
 	};
 	size_t i;
 

@@ -8,6 +8,7 @@
 
 #include "common/defs.h"
 
+struct config;
 struct fault;
 
 /* SYSCTL(identifier, "name as sysctl(8) writes it", has its own value in each network namespace) */
@@ -62,6 +63,14 @@ struct machine_advice {
 	char value[64];
 };
 
+/* Servers of the upstreams that declare a backlog and whose accept queue the kernel shows, because
+ * they run on this host: how many, and the one whose queue is farthest below that. */
+struct machine_backlogs {
+	int64_t known;
+	char worst[160]; /* "java/10.0.0.7:8080" */
+	int64_t declared, limit;
+};
+
 struct machine {
 	struct machine_value sysctls[SYSCTL_COUNT];
 	bool can_write_sysctls; /* this process, /proc/sys/net/core/somaxconn */
@@ -74,6 +83,7 @@ struct machine {
 	int64_t cgroup_pids_max; /* INT64_MAX: none */
 	struct machine_advice advice[MACHINE_ADVICE_MAX];
 	size_t advice_count;
+	struct machine_backlogs backlogs;
 };
 
 /** The name as sysctl(8) writes it, and whether each network namespace has its own value. */
@@ -83,6 +93,9 @@ bool machine_sysctl_is_namespaced(enum machine_sysctl sysctl);
 /** Read everything below `root` ("" for the real machine, a directory in tests). What cannot be
  * read is left unknown; that is never an error. About 1 ms. */
 void machine_read(const char *root, struct machine *machine);
+
+/** Ask the kernel about the accept queues of the back ends that run now; after machine_read. */
+void machine_read_backlogs(const struct config *config, struct machine *machine);
 
 /** Parse the lines of a sysctl.conf(5) file and append them to machine->advice. Pure. */
 void machine_parse_advice(struct machine *machine, const char *file, const char *text);

@@ -67,6 +67,7 @@ main_doctor(const char *path)
 		return EXIT_FILE;
 	}
 	machine_read("", &machine);
+	machine_read_backlogs(config, &machine);
 	processors_look(&processors);
 	workers = processors_choose_workers(&processors, config->workers, config->max_connections,
 		config_descriptors_each(config), machine.descriptors_hard, why, sizeof(why));

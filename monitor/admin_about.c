@@ -58,6 +58,7 @@ admin_tell_doctor(struct admin_call *call)
 		admin_refuse(call, ADMIN_FAILED, "out of memory");
 	} else {
 		machine_read("", machine);
+		machine_read_backlogs(call->monitor->config, machine);
 		doctor_examine(
 			machine, call->monitor->config, count_workers(call->render.now), report);
 		print_report(call, report, option != NULL);

@@ -5,7 +5,9 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "common/text.h"
 #include "monitor/reading.h"
 
 #define SILENT_WORKER_MS 2000
@@ -217,6 +219,121 @@ judge_master(const struct reading *before, const struct reading *now, struct hea
 	}
 }
 
+/* --- back ends --- */
+
+static bool
+is_serving(const struct reading_server *server)
+{
+	return server->is_configured && server->is_up && !server->is_drained && server->weight > 0;
+}
+
+/* @return whether it is the first row of its upstream, which then is judged with it */
+static bool
+is_first_of_upstream(const struct reading *now, size_t index)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (now->servers[i].is_configured &&
+			strcmp(now->servers[i].upstream, now->servers[index].upstream) == 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* No server left is an outage for its clients. */
+static void
+judge_upstream(const struct reading *now, const struct reading_server *first, struct health *health)
+{
+	char span_buffer[64];
+	struct text span;
+
+	for (size_t i = 0; i < now->server_count; i++) {
+		if (strcmp(now->servers[i].upstream, first->upstream) == 0 &&
+			is_serving(&now->servers[i])) {
+			return;
+		}
+	}
+	text_init(&span, span_buffer, sizeof(span_buffer));
+	text_add_span_ms(&span, first->oldest_wait_ms);
+	health_add(health, HEALTH_BAD,
+		"upstream %s: no server takes clients, every one is down or drained; %" PRIu64
+		" wait, the first for %s; see acceptctl upstreams for the reasons",
+		first->upstream, first->waiting, span_buffer);
+}
+
+static void
+judge_server(const struct reading_server *before, const struct reading_server *now,
+	struct health *health)
+{
+	uint64_t retries = grown(before == NULL ? 0 : before->stats[STAT_SERVER_syn_retries],
+		now->stats[STAT_SERVER_syn_retries]);
+	uint64_t no_port = grown(before == NULL ? 0 : before->stats[STAT_SERVER_no_port],
+		now->stats[STAT_SERVER_no_port]);
+	char span_buffer[64];
+	struct text span;
+
+	if (!now->is_up) {
+		text_init(&span, span_buffer, sizeof(span_buffer));
+		text_add_span_ms(&span, now->since_ms);
+		health_add(health, HEALTH_WARNING, "back end %s/%s is down for %s: %s",
+			now->upstream, now->name, span_buffer, board_cause_words(now->cause));
+	} else if (no_port > 0) {
+		health_add(health, HEALTH_WARNING,
+			"back end %s/%s: no local port was left for %" PRIu64
+			" connects in the last minute; see acceptctl events for what to do",
+			now->upstream, now->name, no_port);
+	} else if (retries > 0 || (now->has_queue && now->queue_depth > now->queue_limit)) {
+		health_add(health, HEALTH_WARNING,
+			"back end %s/%s: its accept queue overflows, %" PRIu64
+			" SYNs had to be sent again in the last minute; see acceptctl events for "
+			"what to do",
+			now->upstream, now->name, retries);
+	} else if (now->has_queue && now->backlog > now->queue_limit) {
+		health_add(health, HEALTH_WARNING,
+			"back end %s/%s: backlog = %" PRIu64
+			" is declared, but its accept queue holds %" PRIu64
+			": pacing cannot protect it; declare that, or raise it there",
+			now->upstream, now->name, now->backlog, now->queue_limit);
+	}
+}
+
+static void
+judge_back_ends(const struct reading *before, const struct reading *now, struct health *health)
+{
+	for (size_t i = 0; i < now->server_count; i++) {
+		const struct reading_server *server = &now->servers[i];
+
+		if (server->is_configured) {
+			if (is_first_of_upstream(now, i)) {
+				judge_upstream(now, server, health);
+			}
+			judge_server(reading_find_server(before, server->upstream, server->name),
+				server, health);
+		}
+	}
+}
+
+static void
+judge_session_log(const struct reading *before, const struct reading *now, struct health *health)
+{
+	uint64_t dropped = 0;
+
+	for (size_t i = 0; i < now->worker_count; i++) {
+		const struct reading_worker *worker = &now->workers[i];
+		const struct reading_worker *earlier = reading_find_worker(before, worker->slot);
+
+		dropped += grown(
+			earlier == NULL ? 0 : earlier->stats[STAT_WORKER_session_lines_dropped],
+			worker->stats[STAT_WORKER_session_lines_dropped]);
+	}
+	if (dropped > 0) {
+		health_add(health, HEALTH_WARNING,
+			"%" PRIu64 " lines of the session log were lost in the last minute; make "
+			"room on its disk",
+			dropped);
+	}
+}
+
 void
 health_judge(const struct reading *before, const struct reading *now, struct health *health)
 {
@@ -225,5 +342,7 @@ health_judge(const struct reading *before, const struct reading *now, struct hea
 	judge_workers(now, health);
 	judge_pauses(now, health);
 	judge_listeners(before, now, health);
+	judge_back_ends(before, now, health);
+	judge_session_log(before, now, health);
 	judge_master(before, now, health);
 }

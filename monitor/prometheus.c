@@ -213,6 +213,9 @@ print_servers(const struct reading *reading, FILE *stream)
 	print_server_gauge(reading, "acceptd_server_waiting",
 		"Clients that wait for a place at any server of the upstream.",
 		offsetof(struct reading_server, waiting), OF_ALL, stream);
+	print_server_gauge(reading, "acceptd_server_backlog",
+		"Declared length of its accept queue; 0: none is.",
+		offsetof(struct reading_server, backlog), OF_ALL, stream);
 	print_server_gauge(reading, "acceptd_server_queue_depth",
 		"Connections in the accept queue of a server on this host.",
 		offsetof(struct reading_server, queue_depth), OF_THOSE_WITH_A_QUEUE, stream);

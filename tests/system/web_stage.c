@@ -190,6 +190,21 @@ stage_on_words(struct ev_loop *loop, ev_io *watcher, int events)
 
 /* --- building --- */
 
+/* One server, on this host: its accept queue is known. */
+static void
+stage_make_server(void)
+{
+	int upstream = board_upstream_index(&stage.board, "java");
+	int row = board_server_index(&stage.board, upstream, "127.0.0.1:8080");
+	struct board_server_head *head = &stage.board.writable->servers[row];
+
+	(void)strcpy(head->address, "127.0.0.1:8080");
+	stat_set(&head->configured_weight, 1);
+	stat_set(&head->queue_limit, 50 + 1);
+	atomic_store(&stage.board.writable->upstreams[upstream].is_configured, 1);
+	atomic_store(&head->is_configured, 1);
+}
+
 static void
 stage_build_board(const char *first_name)
 {
@@ -205,6 +220,7 @@ stage_build_board(const char *first_name)
 			exit(EXIT_FAILURE);
 		}
 	}
+	stage_make_server();
 	stat_set(&stage.board.writable->stats[STAT_MASTER_start_time_seconds],
 		(uint64_t)clock_wall().tv_sec - 5000);
 	for (int i = 0; i < stage.workers; i++) {

@@ -229,6 +229,23 @@ START_TEST(local_ports_are_counted_per_back_end_and_source)
 }
 END_TEST
 
+START_TEST(a_declared_backlog_is_held_against_the_real_one)
+{
+	proxied();
+	machine.backlogs = (struct machine_backlogs){
+		.known = 1, .worst = "java/a", .declared = 50, .limit = 50};
+	doctor_examine(&machine, &config, 4, &report);
+	ck_assert_int_eq(row_named("backlog of back ends here")->verdict, DOCTOR_FIT);
+	machine.backlogs.declared = 100;
+	doctor_examine(&machine, &config, 4, &report);
+	ck_assert_int_eq(row_named("backlog of back ends here")->verdict, DOCTOR_WARNING);
+	ck_assert_ptr_nonnull(strstr(row_named("backlog of back ends here")->reason,
+		"java/a declares 100 and its accept queue holds 50"));
+	ck_assert_ptr_nonnull(
+		strstr(row_named("backlog of back ends here")->command, "backlog = 50"));
+}
+END_TEST
+
 START_TEST(a_memory_cgroup_counts_as_the_machine)
 {
 	healthy();
@@ -304,6 +321,7 @@ UNIT_TESTS("doctor",
 	   tcase_add_test(tests, too_few_descriptors_will_not_hold_and_limit_the_forecast);
 	   tcase_add_test(tests, a_proxied_connection_counts_twice); tcase_add_loop_test(tests,
 		   local_ports_are_counted_per_back_end_and_source, 0, (int)ARRAY_LEN(ports));
+	   tcase_add_test(tests, a_declared_backlog_is_held_against_the_real_one);
 	   tcase_add_test(tests, a_memory_cgroup_counts_as_the_machine);
 	   tcase_add_test(tests, stale_advice_is_named_with_its_line);
 	   tcase_add_test(tests, an_unreadable_machine_is_unknown_not_sick);

@@ -1,5 +1,6 @@
 #include "monitor/health.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,6 +85,82 @@ static void
 backlog_is_cut(void)
 {
 	now.listeners[0].queue[STAT_QUEUE_asked] = 65535;
+}
+static void
+two_servers(void)
+{
+	now.server_count = 2;
+	for (int i = 0; i < 2; i++) {
+		struct reading_server *server = &now.servers[i];
+
+		(void)strcpy(server->upstream, "java");
+		(void)strcpy(server->name, i == 0 ? "a" : "b");
+		server->is_configured = server->is_up = true;
+		server->weight = 1;
+	}
+	before.server_count = 2;
+	memcpy(before.servers, now.servers, sizeof(now.servers));
+}
+static void
+one_back_end_is_down(void)
+{
+	two_servers();
+	now.servers[1].is_up = false;
+	now.servers[1].since_ms = 35000;
+	now.servers[1].cause = ETIMEDOUT;
+}
+static void
+a_removed_back_end_is_down(void)
+{
+	one_back_end_is_down();
+	now.servers[1].is_configured = false;
+}
+static void
+the_only_other_is_drained(void)
+{
+	two_servers();
+	now.servers[0].is_drained = now.servers[1].is_drained = true;
+	now.servers[0].waiting = 7;
+	now.servers[0].oldest_wait_ms = 4000;
+}
+static void
+syns_were_dropped(void)
+{
+	two_servers();
+	now.servers[1].stats[STAT_SERVER_syn_retries] = 3;
+}
+static void
+syns_were_dropped_long_ago(void)
+{
+	syns_were_dropped();
+	before.servers[1].stats[STAT_SERVER_syn_retries] = 3;
+}
+static void
+ports_ran_out(void)
+{
+	two_servers();
+	now.servers[0].stats[STAT_SERVER_no_port] = 5;
+}
+static void
+more_is_declared_than_there_is(void)
+{
+	two_servers();
+	now.servers[0].has_queue = true;
+	now.servers[0].backlog = 100;
+	now.servers[0].queue_limit = 50;
+}
+static void
+queue_of_a_back_end_overflows(void)
+{
+	two_servers();
+	now.servers[0].has_queue = true;
+	now.servers[0].queue_depth = 51;
+	now.servers[0].queue_limit = 50;
+}
+static void
+session_lines_were_lost(void)
+{
+	now.workers[1].stats[STAT_WORKER_session_lines_dropped] = 9;
 }
 static void
 listener_is_drained(void)
@@ -176,6 +253,18 @@ static const struct {
 		"in trusted"},
 	{strangers_came_too, HEALTH_GOOD, NULL},
 	{a_few_strangers_came, HEALTH_GOOD, NULL},
+	{two_servers, HEALTH_GOOD, NULL},
+	{one_back_end_is_down, HEALTH_WARNING, "back end java/b is down for 35 s: no answer"},
+	{a_removed_back_end_is_down, HEALTH_GOOD, NULL},
+	{the_only_other_is_drained, HEALTH_BAD,
+		"upstream java: no server takes clients, every one is down or drained; 7 wait, the "
+		"first for 4.0 s"},
+	{syns_were_dropped, HEALTH_WARNING, "java/b: its accept queue overflows, 3 SYNs"},
+	{syns_were_dropped_long_ago, HEALTH_GOOD, NULL},
+	{ports_ran_out, HEALTH_WARNING, "java/a: no local port was left for 5 connects"},
+	{more_is_declared_than_there_is, HEALTH_WARNING, "java/a: backlog = 100 is declared"},
+	{queue_of_a_back_end_overflows, HEALTH_WARNING, "java/a: its accept queue overflows"},
+	{session_lines_were_lost, HEALTH_WARNING, "9 lines of the session log were lost"},
 };
 
 START_TEST(each_trouble_is_named_and_weighed)

@@ -44,6 +44,54 @@ pair_close(struct pair *pair)
 	(void)close(pair->listener);
 }
 
+START_TEST(a_listener_of_this_host_shows_its_queue)
+{
+	struct address address = {.len = sizeof(struct sockaddr_in)};
+	struct sock_diag_queue queue;
+	struct pair pair;
+	int waiting = socket(AF_INET, SOCK_STREAM, 0);
+
+	pair_open(&pair);
+	address.in4 = pair.at;
+	ck_assert_int_eq(sock_diag_listener(&address, &queue), 0);
+	ck_assert_uint_eq(queue.depth, 0);
+	ck_assert_uint_eq(queue.limit, 5);
+	ck_assert_uint_eq(queue.dropped_segments, 0);
+	ck_assert_int_eq(connect(waiting, &address.any, address.len), 0);
+	ck_assert_int_eq(sock_diag_listener(&address, &queue), 0);
+	ck_assert_uint_eq(queue.depth, 1);
+	(void)close(waiting);
+	(void)close(pair.listener);
+	ck_assert_int_eq(sock_diag_listener(&address, &queue), -ENOENT);
+	(void)close(pair.client);
+	(void)close(pair.server);
+}
+END_TEST
+
+/* A listener on every address takes no SYN that goes to another host. */
+START_TEST(an_address_elsewhere_shows_nothing)
+{
+	struct sockaddr_in any = {.sin_family = AF_INET};
+	struct address address = {.len = sizeof(struct sockaddr_in)};
+	struct address local = {.any = {.sa_family = AF_UNIX}};
+	socklen_t len = sizeof(any);
+	struct sock_diag_queue queue;
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&any, sizeof(any)), 0);
+	ck_assert_int_eq(listen(listener, 7), 0);
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&any, &len), 0);
+	address.in4 = any;
+	ck_assert_int_eq(inet_pton(AF_INET, "127.0.0.9", &address.in4.sin_addr), 1);
+	ck_assert_int_eq(sock_diag_listener(&address, &queue), 0);
+	ck_assert_uint_eq(queue.limit, 7);
+	ck_assert_int_eq(inet_pton(AF_INET, "192.0.2.1", &address.in4.sin_addr), 1);
+	ck_assert_int_eq(sock_diag_listener(&address, &queue), -EADDRNOTAVAIL);
+	ck_assert_int_eq(sock_diag_listener(&local, &queue), -EAFNOSUPPORT);
+	(void)close(listener);
+}
+END_TEST
+
 struct tally {
 	unsigned by_state[SOCK_DIAG_STATE_COUNT];
 	unsigned remote_port;
@@ -130,7 +178,9 @@ START_TEST(states_have_names_both_ways)
 }
 END_TEST
 
-UNIT_TESTS("sock_diag", tcase_add_test(tests, sockets_of_a_port_are_listed_with_state_and_peer);
+UNIT_TESTS("sock_diag", tcase_add_test(tests, a_listener_of_this_host_shows_its_queue);
+	   tcase_add_test(tests, an_address_elsewhere_shows_nothing);
+	   tcase_add_test(tests, sockets_of_a_port_are_listed_with_state_and_peer);
 	   tcase_add_test(tests, a_client_that_closed_first_is_seen_in_close_wait);
 	   tcase_add_test(tests, the_caller_may_end_the_dump);
 	   tcase_add_test(tests, states_have_names_both_ways);)

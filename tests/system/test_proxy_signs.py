@@ -1,0 +1,119 @@
+"""What an operator reads about back ends in trouble: log, events, status, doctor, metrics."""
+import socket
+
+import pytest
+
+from harness import admin, client
+from harness.backend import BACK, Backend, echo
+from harness.config import listener
+from harness.waiting import wait_for
+
+NAME = r"back end be/127\.0\.0\.1:7100"
+
+
+@pytest.fixture
+def proxy(server):
+    server.listeners = [listener("front", protocol="proxy", upstream="be")]
+    server.options["upstreams"] = [{"name": "be", "connect_timeout": "10s",
+                                    "check": {"interval": "100ms", "fall": 1},
+                                    "servers": [{"address": "127.0.0.1:7100"}]}]
+    return server
+
+
+def upstream(server):
+    return server.options["upstreams"][0]
+
+
+def row(server):
+    return admin.asked_json(server, "upstreams")[0]
+
+
+def status(server):
+    """(exit status, what it says)"""
+    result = admin.acceptctl(server, "status")
+    return result.returncode, result.stdout
+
+
+@pytest.mark.smoke
+def test_a_declared_backlog_is_held_against_the_real_queue(proxy):
+    upstream(proxy)["servers"][0]["backlog"] = 9
+    with Backend(echo, backlog=5):
+        proxy.start()
+        proxy.wait_log(NAME + r": backlog = 9 is declared, but its accept queue holds 5\b")
+        assert (row(proxy)["queue_depth"], row(proxy)["queue_limit"]) == (0, 5)
+        assert "backlog = 9 is declared" in status(proxy)[1]
+        told = admin.acceptctl(proxy, "doctor").stdout
+        assert "be/127.0.0.1:7100 declares 9 and its accept queue holds 5" in told
+        assert "be/127.0.0.1:7100 declares 9" in proxy.run("-t", "--doctor").stdout
+        upstream(proxy)["servers"][0]["backlog"] = 5
+        proxy.reload()
+        wait_for("well", lambda: "backlog" not in status(proxy)[1])
+        assert len(proxy.log_lines("is declared, but")) == 1
+    wait_for("nobody listens", lambda: "queue_limit" not in row(proxy))
+    assert " - " in admin.asked(proxy, "upstreams").splitlines()[1]
+
+
+def test_a_queue_on_another_host_is_not_guessed(proxy):
+    """Somebody here listens on the same port of every address."""
+    upstream(proxy)["servers"][0] = {"address": "192.0.2.1:7100", "backlog": 9}
+    with Backend(echo, ("0.0.0.0", 7100), backlog=5):
+        proxy.start()
+        wait_for("a look each second", lambda: row(proxy)["backlog"] == 9)
+        assert "queue_limit" not in row(proxy)
+        assert not proxy.log_lines("is declared, but")
+
+
+def test_an_overflow_is_told_with_the_queue_and_what_to_do(proxy):
+    proxy.start()
+    with socket.create_server(BACK, backlog=1) as back:
+        clients = [client.connect() for _ in range(4)]  # the kernel takes 2 of them
+        wait_for("a full queue", lambda: row(proxy).get("queue_depth") == 2)
+        assert "its accept queue overflows" in status(proxy)[1]
+        accepted = [back.accept()[0] for _ in clients]
+        line = proxy.wait_log(NAME + r" dropped our SYN \d+ times in \d+ s: its accept queue")
+    assert "of 1 now" in line and "declare backlog = 1 here" in line
+    for sock in clients + accepted:
+        sock.close()
+
+
+def test_why_a_server_is_down_and_what_that_means_for_clients(proxy):
+    proxy.start()
+    with client.connect() as sock:
+        sock.sendall(b"hello")
+        proxy.wait_log(NAME + " is down: connection refused; no server of be is up: clients wait, "
+                              "at most for queue_timeout = 30s")
+        assert row(proxy)["cause"] == "connection refused"
+        wait_for("it waits", lambda: row(proxy)["waiting"] == 1)
+        assert row(proxy)["oldest_wait_ms"] >= 0 and row(proxy)["since_ms"] >= 0
+        code, text = status(proxy)
+        assert code == 1 and "upstream be: no server takes clients" in text
+        with Backend(echo):
+            assert client.receive(sock, 5) == b"hello"
+            proxy.wait_log(NAME + " is up again after ")
+            assert "cause" not in row(proxy)
+            wait_for("well", lambda: status(proxy)[0] == 0)
+
+
+def test_one_that_runs_and_does_not_accept_is_told_from_one_that_is_gone(proxy):
+    upstream(proxy).update(connect_timeout="300ms")
+    proxy.start()
+    with socket.create_server(BACK, backlog=1), client.connect(), client.connect():
+        wait_for("a full queue", lambda: row(proxy).get("queue_depth") == 2)
+        with client.connect():
+            line = proxy.wait_log(NAME + " is down: no answer")
+    assert "it runs but does not accept (stopped, or overloaded): its accept queue is full " \
+        "(2 of 1 now" in line
+
+
+def test_the_metrics_have_the_queue(proxy):
+    proxy.options["admin"]["web"] = "127.0.0.1:7080"
+    with Backend(echo, backlog=5):
+        proxy.start()
+        wait_for("sampled", lambda: "queue_limit" in row(proxy))
+
+        def metrics():
+            with client.connect(("127.0.0.1", 7080)) as sock:
+                sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+                return client.receive_all(sock).decode()
+        wait_for("the limit", lambda: 'acceptd_server_queue_limit{upstream="be",'
+                                      'server="127.0.0.1:7100"} 5\n' in metrics())
