@@ -23,6 +23,7 @@ static void
 describe(const struct conn *conn, struct channel_connection *facts)
 {
 	const struct service *service = conn->settings->service;
+	const union peer *sender = prelude_sender(conn);
 	struct net_connection look;
 
 	memset(facts, 0, sizeof(*facts));
@@ -30,7 +31,9 @@ describe(const struct conn *conn, struct channel_connection *facts)
 	facts->board_listener = (int16_t)conn->settings->board_listener;
 	facts->phase = conn->phase;
 	facts->peer = conn->peer;
-	(void)prelude_sender(conn, &facts->via);
+	if (sender != NULL) {
+		facts->via = *sender;
+	}
 	facts->age_ms = (uint64_t)conn_age_ms(conn, service->now_ms);
 	facts->pending_bytes = output_pending(conn->pending);
 	if (net_connection_look(conn_fd(conn), &look) == 0) {

@@ -123,6 +123,7 @@ static void
 obey(struct conn *conn, struct prelude *prelude, const struct proxy_header *header)
 {
 	if (!header->is_local) {
+		prelude->sender = conn->peer;
 		conn->peer = header->client;
 		prelude->target = header->target;
 	}
@@ -223,15 +224,11 @@ prelude_target(const struct conn *conn, union peer *target)
 	}
 }
 
-bool
-prelude_sender(const struct conn *conn, union peer *sender)
+const union peer *
+prelude_sender(const struct conn *conn)
 {
 	const struct prelude *prelude = prelude_of(conn);
-	socklen_t len = sizeof(*sender);
 
-	if (prelude == NULL || prelude->target.any.sa_family == AF_UNSPEC) {
-		return false;
-	}
-	memset(sender, 0, sizeof(*sender));
-	return getpeername(conn_fd(conn), &sender->any, &len) == 0;
+	return prelude != NULL && prelude->sender.any.sa_family != AF_UNSPEC ? &prelude->sender
+									     : NULL;
 }

@@ -17,7 +17,9 @@ struct settings;
 
 /* Lies behind the protocol's own state, only where the listener has accept_proxy. */
 struct prelude {
-	union peer target; /* where the client connected to; AF_UNSPEC: the sender is the client */
+	union peer sender;   /* who speaks for the client; AF_UNSPEC: nobody. The kernel forgets it
+				once the connection is reset */
+	union peer target;   /* where the client connected to; AF_UNSPEC: to us */
 	unsigned char *kept; /* the part of a header that has come; NULL: none */
 	uint16_t kept_len;
 };
@@ -38,6 +40,5 @@ void prelude_end(struct conn *conn);
 /** Where the client connected to: as the header says, or else our end of the connection.
  *  AF_UNSPEC when the kernel does not say. */
 void prelude_target(const struct conn *conn, union peer *target);
-/** Who has connected to us for the client; a system call.
- *  @return false when it was the client itself */
-bool prelude_sender(const struct conn *conn, union peer *sender);
+/** Who has connected to us for the client. @return NULL when it was the client itself */
+const union peer *prelude_sender(const struct conn *conn);

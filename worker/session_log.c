@@ -186,7 +186,6 @@ session_log_end(const struct conn *conn, enum close_reason reason)
 	const struct account *account = account_of(conn);
 	struct service *service = conn->settings->service;
 	struct session_facts facts;
-	union peer sender;
 
 	if (account == NULL || !session_log_is_on(service)) {
 		return;
@@ -195,7 +194,7 @@ session_log_end(const struct conn *conn, enum close_reason reason)
 		.time = stamp(service),
 		.listener = conn->settings->name,
 		.client = &conn->peer,
-		.sender = prelude_sender(conn, &sender) ? &sender : NULL,
+		.sender = prelude_sender(conn),
 		.reason = reason,
 		.slot = service->slot_index,
 		.serial = conn->serial,

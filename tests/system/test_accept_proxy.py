@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import admin, client, processes
+from harness import admin, client, processes, sessions
 from harness.backend import Backend
 from harness.config import FAULT, listener
 from harness.waiting import is_sanitized, seconds, wait_for
@@ -431,6 +431,29 @@ def test_a_crash_names_the_client_of_the_header(balanced):
         assert sees_end(sock)
     balanced.wait_log("was serving")
     wait_for("two workers", lambda: len(balanced.workers()) == 2)
+
+
+def test_the_session_log_knows_both_however_it_ended(balanced):
+    balanced.options["session_log"] = balanced.path("sessions")
+    balanced.listeners[0].update(deny=["203.0.113.0/24"])
+    balanced.start()
+    wanted = []
+    with client.connect() as sock:
+        sock.sendall(v1() + b"x")
+        assert client.receive(sock, 1) == b"x"
+        wanted.append((text(CLIENT), text(sock.getsockname()), "reset"))
+        client.reset(sock)
+    with client.connect() as sock:
+        wanted.append(("203.0.113.1:1", text(sock.getsockname()), "denied"))
+        sock.sendall(v2(source=("203.0.113.1", 1)))
+        assert sees_reset(sock)
+    with client.connect() as sock:
+        wanted.append((text(sock.getsockname()), "-", "proxy_header"))
+        sock.sendall(BAD["http"])
+        assert sees_reset(sock)
+    lines = wait_for("three lines", lambda: (
+        lambda found: len(found) == 3 and found)(sessions.lines(balanced.path("sessions"))))
+    assert sorted((line["client"], line["via"], line["reason"]) for line in lines) == sorted(wanted)
 
 
 def test_a_client_of_a_header_can_be_killed(balanced):
