@@ -362,6 +362,8 @@ void board_sources(const struct board *board, int own, struct sources *sources);
 /** Refuse a source from now on until a monotonic time. When the list is full the penalty that ends
  *  first makes room. Master only. */
 void board_penalise(struct board *board, const struct source *source, int64_t until_ms);
+/** Refuse it no longer. Master only. */
+void board_lift_penalty(struct board *board, const struct source *source);
 /** @return how long the penalty of a source still lasts; 0: it has none */
 int64_t board_penalty_left_ms(
 	const struct board *board, const struct source *source, int64_t now_ms);

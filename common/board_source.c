@@ -65,6 +65,20 @@ board_penalise(struct board *board, const struct source *source, int64_t until_m
 	}
 }
 
+void
+board_lift_penalty(struct board *board, const struct source *source)
+{
+	struct board_penalty *rows = board->writable->penalties;
+
+	for (int i = 0; i < BOARD_PENALTIES; i++) {
+		if (stat_get(&rows[i].tag) == source->tag) {
+			stat_set(&rows[i].tag, 0);
+			atomic_thread_fence(memory_order_release);
+			stat_set(&rows[i].until_ms, 0);
+		}
+	}
+}
+
 int64_t
 board_read_penalty(const struct board *board, int row, int64_t now_ms, struct source *source)
 {

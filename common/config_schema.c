@@ -84,7 +84,7 @@ const struct option config_schema[] = {
 	 .help = "Connections open at the same time in all workers and listeners together; each "
 		 "needs a descriptor."},
 	{SERVER(source_table), .path = "source_table", .type = OPTION_COUNT,
-	 .fallback = "32768", .min = SOURCES_WAYS, .max = SOURCES_ENTRIES_MAX,
+	 .fallback = "65536", .min = SOURCES_WAYS, .max = SOURCES_ENTRIES_MAX,
 	 .effect = EFFECT_RESTART,
 	 .help = "Sources that each worker can count for the limits by source, 40 bytes each as soon "
 		 "as they are used, in sets of 8: what 8 does not divide is rounded up. Clients of "

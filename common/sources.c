@@ -3,10 +3,8 @@
  * them sees both. A mark is no connection: who is refused only because of marks asks again. */
 #include "common/sources.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/network.h"
@@ -30,6 +28,8 @@
 #define REFUSED_MS   10000
 
 static_assert(SOURCES_RATE_MAX <= COUNT_MASK, "the rate is counted without running over");
+
+static_assert(SOURCE_TEXT_MAX >= NETWORK_TEXT_MAX, "the text of a source is that of a network");
 
 /* --- who --- */
 
@@ -57,18 +57,32 @@ source_of(
 	return true;
 }
 
+void
+source_network(const struct source *source, struct network *network)
+{
+	unsigned char *bytes = network->prefix.s6_addr;
+	int first = source->is_v6 ? 0 : 12, len = source->is_v6 ? 8 : 4;
+
+	memset(network, 0, sizeof(*network));
+	if (!source->is_v6) {
+		memset(&bytes[10], 0xff, 2);
+	}
+	for (int i = 0; i < len; i++) {
+		bytes[first + i] = (unsigned char)(source->prefix >> (8 * (len - 1 - i)));
+	}
+	network->bits = source->is_v6 ? 64 : 128;
+}
+
 const char *
 source_format(const struct source *source, char buffer[SOURCE_TEXT_MAX])
 {
-	char text[INET6_ADDRSTRLEN];
-	unsigned char bytes[16] = {0};
-	int len = source->is_v6 ? 8 : 4;
+	struct network network;
 
-	for (int i = 0; i < len; i++) {
-		bytes[i] = (unsigned char)(source->prefix >> (8 * (len - 1 - i)));
+	source_network(source, &network);
+	(void)network_format(&network, buffer);
+	if (!source->is_v6) {
+		buffer[strcspn(buffer, "/")] = '\0';
 	}
-	(void)inet_ntop(source->is_v6 ? AF_INET6 : AF_INET, bytes, text, sizeof(text));
-	(void)snprintf(buffer, SOURCE_TEXT_MAX, "%s%s", text, source->is_v6 ? "/64" : "");
 	return buffer;
 }
 

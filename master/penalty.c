@@ -39,6 +39,52 @@ penalty_applies(
 	       (listener == NULL || !is_in(&listener->trusted, peer));
 }
 
+static bool
+networks_meet(const struct network *a, const struct network *b)
+{
+	union peer in_a = {.in6 = {.sin6_family = AF_INET6, .sin6_addr = a->prefix}};
+	union peer in_b = {.in6 = {.sin6_family = AF_INET6, .sin6_addr = b->prefix}};
+
+	return network_contains(a, &in_b) || network_contains(b, &in_a);
+}
+
+/* A /64 is spared together with one address of it. */
+static bool
+is_spared(const struct network_list *networks, const struct source *source)
+{
+	struct network network;
+
+	source_network(source, &network);
+	for (size_t i = 0; i < networks->count; i++) {
+		if (networks_meet(&networks->items[i], &network)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+penalty_review(struct master *master)
+{
+	const struct config *config = master->config;
+
+	for (int row = 0; row < BOARD_PENALTIES; row++) {
+		const struct listener_config *listener;
+		struct source source;
+
+		if (board_read_penalty(&master->board, row, 0, &source) == 0) {
+			continue;
+		}
+		listener = config_listener(
+			config, master->board.master->listeners[source.listener].name);
+		if (config->crash_penalty_ms == CONFIG_NONE ||
+			is_spared(&config->crash_penalty_exempt, &source) ||
+			(listener != NULL && is_spared(&listener->trusted, &source))) {
+			board_lift_penalty(&master->board, &source);
+		}
+	}
+}
+
 static void
 penalty_tell(struct master *master, const struct source *source)
 {
@@ -50,7 +96,7 @@ penalty_tell(struct master *master, const struct source *source)
 	master_event(master, LOG_LEVEL_WARNING,
 		"listener %s: clients of %s are refused for %s (crash_penalty): a worker crashed "
 		"while it served one of them; if many share that address, as behind a balancer, "
-		"put it in crash_penalty_exempt",
+		"put it in crash_penalty_exempt and reload",
 		master->board.master->listeners[source->listener].name, source_format(source, name),
 		span);
 }

@@ -15,5 +15,7 @@ struct master;
  *  others. Pure. @param listener  NULL: it is configured no more */
 bool penalty_applies(const struct config *config, const struct listener_config *listener,
 	const union peer *peer);
+/** A new configuration is in force: lift what it would not impose. */
+void penalty_review(struct master *master);
 /** A worker has failed; what it was doing is in the record. Nothing of it is trusted. */
 void penalty_impose(struct master *master, const struct board_crash *crash);

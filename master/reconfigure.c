@@ -17,6 +17,7 @@
 #include "master/listeners.h"
 #include "master/listeners_change.h"
 #include "master/master.h"
+#include "master/penalty.h"
 #include "master/processors.h"
 
 #define MEMORY_NAME "acceptd-configuration"
@@ -164,6 +165,7 @@ reconfigure_commit(struct master *master, struct reconfigure **reconfigure)
 	doors_commit(master->doors, &next->doors);
 	session_file_commit(&master->session_file, &next->session_file);
 	backends_use(&master->board, master->config);
+	penalty_review(master);
 	config_free(&was);
 	reconfigure_free(reconfigure);
 }

@@ -419,3 +419,16 @@ def test_a_penalty_outlives_a_reload_and_a_killed_worker(fragile):
     os.kill(old[0], signal.SIGKILL)
     wait_for("its successor", lambda: server.workers() and server.workers() != old)
     assert not lets_in(ONE)
+
+
+@pytest.mark.parametrize("cure", [{"crash_penalty": "none"},
+                                  {"crash_penalty_exempt": ONE}], ids=["none", "exempt"])
+def test_a_reload_lifts_a_penalty_at_once(fragile, cure):
+    """For whom it was a balancer, and the service is gone."""
+    server = fragile()
+    crash(server)
+    assert not lets_in(ONE)
+    server.options.update(cure)
+    server.reload()
+    assert lets_in(ONE)
+    assert source_row(server, ONE) is None

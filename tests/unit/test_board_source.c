@@ -113,6 +113,26 @@ START_TEST(of_too_many_penalties_those_that_end_first_are_let_go)
 }
 END_TEST
 
+START_TEST(a_penalty_that_is_lifted_makes_room)
+{
+	struct source source, other;
+
+	setup();
+	source = numbered(1);
+	other = numbered(2);
+	board_penalise(&board, &source, 1000);
+	board_penalise(&board, &other, 1000);
+	board_lift_penalty(&board, &source);
+	ck_assert_int_eq(board_penalty_left_ms(&board, &source, 0), 0);
+	ck_assert_int_eq(board_penalty_left_ms(&board, &other, 0), 1000);
+	for (int i = 3; i < BOARD_PENALTIES + 2; i++) {
+		source = numbered(i);
+		board_penalise(&board, &source, 2000);
+	}
+	ck_assert_int_eq(board_penalty_left_ms(&board, &other, 0), 1000);
+}
+END_TEST
+
 START_TEST(rows_of_penalties_can_be_read)
 {
 	char text[SOURCE_TEXT_MAX];
@@ -135,4 +155,5 @@ UNIT_TESTS("board_source",
 	   tcase_add_test(tests, a_buried_workers_connections_are_nobodys);
 	   tcase_add_test(tests, a_penalty_is_for_one_source_at_one_listener_and_ends);
 	   tcase_add_test(tests, of_too_many_penalties_those_that_end_first_are_let_go);
+	   tcase_add_test(tests, a_penalty_that_is_lifted_makes_room);
 	   tcase_add_test(tests, rows_of_penalties_can_be_read);)

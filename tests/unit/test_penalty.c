@@ -88,6 +88,51 @@ START_TEST(only_a_whole_record_is_taken)
 }
 END_TEST
 
-UNIT_TESTS("penalty", tcase_add_loop_test(tests, it_applies_to_those_who_speak_for_themselves, 0,
-			      ARRAY_LEN(cases));
-	   tcase_add_loop_test(tests, only_a_whole_record_is_taken, 0, ARRAY_LEN(records));)
+/* 90 s for this source at listener web, then a configuration with these. */
+static const struct {
+	const char *source, *exempt, *trusted;
+	int64_t penalty_ms;
+	bool stays;
+} reviews[] = {
+	{"192.0.2.7", "198.51.100.0/24", "203.0.113.1", 90000, true},
+	{"192.0.2.7", "198.51.100.0/24", "203.0.113.1", CONFIG_NONE, false},
+	{"192.0.2.7", "192.0.2.7", "203.0.113.1", 90000, false},
+	{"192.0.2.7", "198.51.100.0/24", "192.0.2.0/24", 90000, false},
+	{"192.0.2.7", "192.0.2.6", "::/0", 90000, true},
+	{"2001:db8::7", "2001:db8::/32", "203.0.113.1", 90000, false},
+	{"2001:db8::7", "2001:db8::9", "203.0.113.1", 90000, false}, /* of the same /64 */
+	{"2001:db8::7", "2001:db8:0:1::/64", "203.0.113.1", 90000, true},
+	{"2001:db8::7", "0.0.0.0/0", "203.0.113.1", 90000, true},
+};
+
+START_TEST(a_reload_lifts_what_it_would_not_impose)
+{
+	static struct master master;
+	static char name[] = "web";
+	struct config config = config_with(reviews[_i].penalty_ms, reviews[_i].exempt);
+	struct listener_config listener = {.name = name};
+	struct network balancers;
+	struct source source;
+	struct fault why;
+
+	ck_assert_int_eq(network_parse(reviews[_i].trusted, &balancers, NULL), 0);
+	listener.trusted = (struct network_list){&balancers, 1};
+	config.listeners = &listener;
+	config.listener_count = 1;
+	master.config = &config;
+	ck_assert_int_eq(board_create(&master.board, &master.board_memory, &why), 0);
+	ck_assert_int_eq(board_listener_index(&master.board, name), 0);
+	source = help_source(&master.board, reviews[_i].source, 0);
+	board_penalise(&master.board, &source, 90000);
+	penalty_review(&master);
+	ck_assert_int_eq(board_penalty_left_ms(&master.board, &source, 0) > 0, reviews[_i].stays);
+	board_detach(&master.board);
+	descriptor_close(&master.board_memory);
+}
+END_TEST
+
+UNIT_TESTS(
+	"penalty", tcase_add_loop_test(tests, it_applies_to_those_who_speak_for_themselves, 0,
+			   ARRAY_LEN(cases));
+	tcase_add_loop_test(tests, a_reload_lifts_what_it_would_not_impose, 0, ARRAY_LEN(reviews));
+	tcase_add_loop_test(tests, only_a_whole_record_is_taken, 0, ARRAY_LEN(records));)
