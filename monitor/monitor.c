@@ -20,8 +20,8 @@
 #define FRESH_MS      10
 #define LAST_WORDS_MS 500
 #define TEN           10
-#define MINUTE_MS     60000
-#define STATES_SHARE  1000 /* counting sockets takes no more of the time than one part in this */
+#define HOUR_MS       3600000
+#define STATES_SHARE  100 /* counting sockets takes no more of the time than one part in this */
 
 const struct reading *
 monitor_now(struct monitor *monitor)
@@ -73,19 +73,22 @@ monitor_states(struct monitor *monitor, struct fault *why)
 	return monitor->states;
 }
 
-/* For the metrics: once a minute, and more seldom where it takes long. */
+/* For the metrics and the page, while somebody asks for them: once a second, and more seldom where
+ * it takes long. */
 static void
-monitor_tend_states(struct monitor *monitor)
+monitor_renew_states(struct monitor *monitor)
 {
 	int64_t age_ms = clock_monotonic_ms() - monitor->states->taken_ms;
 	struct log_limit *limit = &monitor->no_states;
 	struct fault why;
 	uint64_t suppressed;
 
-	if (monitor->config != NULL && age_ms >= MINUTE_MS &&
-		age_ms >= monitor->states->cost_us * STATES_SHARE / 1000 &&
+	if (monitor->config != NULL &&
+		(monitor->states->taken_ms == 0 ||
+			(age_ms >= SECOND_MS &&
+				age_ms >= monitor->states->cost_us * STATES_SHARE / 1000)) &&
 		states_take(monitor->config, monitor->states, &why) != 0 &&
-		log_limit_allows(limit, 60 * MINUTE_MS, &suppressed)) {
+		log_limit_allows(limit, HOUR_MS, &suppressed)) {
 		log_warning("cannot count sockets by state: %s; the metrics go without", why.text);
 	}
 }
@@ -101,20 +104,23 @@ monitor_on_second(struct ev_loop *loop, struct loop_timer *timer)
 	if (++monitor->ticks % TEN == 0) {
 		monitor_remember_ten(monitor);
 	}
-	monitor_tend_states(monitor);
 	admin_tend(monitor->admin);
 	web_tick(monitor->web);
 }
 
 static void
-monitor_on_look(void *owner, struct web_readings *readings)
+monitor_on_look(void *owner, bool with_states, struct web_readings *readings)
 {
-	const struct monitor *monitor = owner;
+	struct monitor *monitor = owner;
 
+	if (with_states) {
+		monitor_renew_states(monitor);
+	}
 	readings->now = &monitor->seconds[monitor->at_second];
 	readings->second_ago = monitor_second_ago(monitor);
 	readings->minute_ago = monitor_minute_ago(monitor);
 	readings->states = monitor->states;
+	readings->states_age_ms = clock_monotonic_ms() - monitor->states->taken_ms;
 }
 
 void

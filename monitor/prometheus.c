@@ -384,16 +384,24 @@ prometheus_print(const struct reading *reading, const struct board *board, FILE 
 }
 
 void
-prometheus_print_states(const struct states *states, FILE *stream)
+prometheus_print_states(const struct states *states, int64_t age_ms, FILE *stream)
 {
 	static const char name[] = "acceptd_listener_sockets";
 
 	fprintf(stream,
-		"# HELP %s TCP sockets of the listener by state, counted once a minute; many in "
+		"# HELP %s_age_seconds How old the count of sockets is: up to a second, more "
+		"where there are so many that counting takes long.\n# TYPE %s_age_seconds "
+		"gauge\n%s_age_seconds %" PRId64 ".%03" PRId64 "\n",
+		name, name, name, age_ms / 1000, age_ms % 1000);
+	fprintf(stream,
+		"# HELP %s TCP sockets of the listener by state, without those that are 0; many in "
 		"CLOSE_WAIT: a handler forgets to close.\n# TYPE %s gauge\n",
 		name, name);
 	for (size_t i = 0; i < states->count; i++) {
 		for (int state = SOCK_DIAG_ESTABLISHED; state < SOCK_DIAG_NEW_SYN_RECV; state++) {
+			if (states->rows[i].counts[state] == 0) {
+				continue;
+			}
 			fprintf(stream, "%s{listener=\"", name);
 			print_label(states->rows[i].name, stream);
 			fprintf(stream, "\",state=\"%s\"} %" PRIu64 "\n",

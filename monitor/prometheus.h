@@ -2,6 +2,7 @@
  * histograms, in base units, HELP from the row, stable labels (listener, worker, reason). Pure. */
 #pragma once
 
+#include <stdint.h>
 #include <stdio.h>
 
 struct board;
@@ -12,5 +13,6 @@ struct states;
 
 /** @param board  for the histograms of the listeners and workers of the reading */
 void prometheus_print(const struct reading *reading, const struct board *board, FILE *stream);
-/** The sockets of the listeners by state, which are counted once a minute. */
-void prometheus_print_states(const struct states *states, FILE *stream);
+/** The sockets of the listeners by state, those that there are, as they were counted so long ago.
+ */
+void prometheus_print_states(const struct states *states, int64_t age_ms, FILE *stream);

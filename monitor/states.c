@@ -136,7 +136,7 @@ states_take(const struct config *config, struct states *states, struct fault *wh
 {
 	struct states *taken = calloc(1, sizeof(*taken));
 	struct counting counting = {config, taken};
-	int64_t began_us = clock_monotonic_us();
+	int64_t began_us = clock_process_cpu_us();
 	int status;
 
 	if (taken == NULL) {
@@ -151,7 +151,7 @@ states_take(const struct config *config, struct states *states, struct fault *wh
 	status = dump_ports(&counting, why);
 	if (status == 0) {
 		taken->taken_ms = clock_monotonic_ms();
-		taken->cost_us = clock_monotonic_us() - began_us;
+		taken->cost_us = clock_process_cpu_us() - began_us;
 		*states = *taken;
 	}
 	free(taken);

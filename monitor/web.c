@@ -62,7 +62,7 @@ struct client {
 struct web {
 	struct ev_loop *loop;
 	const struct board *board;
-	void (*look)(void *owner, struct web_readings *readings);
+	void (*look)(void *owner, bool with_states, struct web_readings *readings);
 	void *owner;
 	int fd; /* -1: none */
 	ev_io watcher;
@@ -107,16 +107,17 @@ body_new(enum http_status status, const char *type)
 }
 
 static void
-web_view(const struct web *web, struct web_view *view)
+web_view(const struct web *web, const struct web_route *route, struct web_view *view)
 {
 	struct web_readings readings;
 
-	web->look(web->owner, &readings);
+	web->look(web->owner, route->shows_states, &readings);
 	*view = (struct web_view){.board = web->board,
 		.now = readings.now,
 		.second_ago = readings.second_ago,
 		.minute_ago = readings.minute_ago,
 		.states = readings.states,
+		.states_age_ms = readings.states_age_ms,
 		.history = web->history,
 		.waits = web->waits};
 }
@@ -132,7 +133,7 @@ body_write(struct web *web, const struct web_route *route, const char *query, st
 	if (stream == NULL) {
 		return -errno;
 	}
-	web_view(web, &view);
+	web_view(web, route, &view);
 	error = route->write(&view, query, &body->status, stream);
 	if (fclose(stream) != 0 && error == 0) {
 		error = -ENOMEM;
@@ -592,7 +593,7 @@ web_on_looking(struct ev_loop *loop, struct loop_timer *timer)
 
 struct web *
 web_new(struct ev_loop *loop, const struct board *board,
-	void (*look)(void *owner, struct web_readings *readings), void *owner)
+	void (*look)(void *owner, bool with_states, struct web_readings *readings), void *owner)
 {
 	struct web *web = calloc(1, sizeof(*web));
 
@@ -662,7 +663,7 @@ web_tick(struct web *web)
 		return;
 	}
 	ev_io_start(web->loop, &web->watcher);
-	web->look(web->owner, &readings);
+	web->look(web->owner, false, &readings);
 	history_add(web->history, readings.second_ago, readings.now);
 	waits_tend(web->waits, readings.now);
 }

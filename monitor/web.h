@@ -8,6 +8,7 @@
 #pragma once
 
 #include <ev.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/defs.h"
@@ -24,19 +25,22 @@ struct web;
 #define WEB_EVICTABLE_MS    1000
 #define WEB_PENDING_MAX     (64u << 20) /* bytes of bodies kept for clients that do not read */
 
-/* Borrowed until the next tick. */
+/* Borrowed until the next tick. Of the sockets, when they were asked for, the last count. */
 struct web_readings {
 	const struct reading *now;        /* of the last tick */
 	const struct reading *second_ago; /* of the tick before */
 	const struct reading *minute_ago; /* or the first */
 	const struct states *states;      /* taken_ms 0: never counted */
+	int64_t states_age_ms;
 };
 
 /** @param board  borrowed
- *  @param look   what is to be shown now; the same until the next tick
+ *  @param look   what is to be shown now; the same until the next tick, but that the sockets
+ *                are counted anew `with_states`
  *  @return NULL without memory */
 struct web *web_new(struct ev_loop *loop, const struct board *board,
-	void (*look)(void *owner, struct web_readings *readings), void *owner) MUST_CHECK;
+	void (*look)(void *owner, bool with_states, struct web_readings *readings),
+	void *owner) MUST_CHECK;
 void web_free(struct web **web);
 /** Accept on another listening socket from now on; the one before is closed, the connections stay.
  *  @param fd  taken over, non-blocking; -1: none, and then nothing is remembered either */

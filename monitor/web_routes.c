@@ -34,7 +34,7 @@ write_metrics(
 	(void)query, (void)status;
 	prometheus_print(view->now, view->board, stream);
 	if (view->states->taken_ms != 0) {
-		prometheus_print_states(view->states, stream);
+		prometheus_print_states(view->states, view->states_age_ms, stream);
 	}
 	return 0;
 }
@@ -194,22 +194,22 @@ write_page_data(
 #define FILE_OF(name) NULL, page_##name, page_##name##_end
 
 const struct web_route web_routes[WEB_ROUTES] = {
-	{"/", "text/html; charset=utf-8", FILE_OF(html), false},
-	{"/api/events", JSON, write_events, NULL, NULL, false},
-	{"/api/history", JSON, write_history, NULL, NULL, false},
-	{"/api/kernel", JSON, write_kernel, NULL, NULL, false},
-	{"/api/listeners", JSON, write_listeners, NULL, NULL, false},
-	{"/api/page", JSON, write_page_data, NULL, NULL, false},
-	{"/api/states", JSON, write_states, NULL, NULL, false},
-	{"/api/status", JSON, write_status, NULL, NULL, false},
-	{"/api/waits", JSON, write_waits, NULL, NULL, false},
-	{"/api/workers", JSON, write_workers, NULL, NULL, false},
-	{"/healthz", TEXT, write_health, NULL, NULL, true},
-	{"/icon.svg", "image/svg+xml", FILE_OF(icon), false},
-	{"/metrics", PROMETHEUS_TYPE, write_metrics, NULL, NULL, false},
-	{"/page.css", "text/css; charset=utf-8", FILE_OF(css), false},
-	{"/page.js", "text/javascript; charset=utf-8", FILE_OF(js), false},
-	{"/readyz", TEXT, write_readiness, NULL, NULL, true},
+	{"/", "text/html; charset=utf-8", FILE_OF(html), false, false},
+	{"/api/events", JSON, write_events, NULL, NULL, false, false},
+	{"/api/history", JSON, write_history, NULL, NULL, false, false},
+	{"/api/kernel", JSON, write_kernel, NULL, NULL, false, false},
+	{"/api/listeners", JSON, write_listeners, NULL, NULL, false, false},
+	{"/api/page", JSON, write_page_data, NULL, NULL, false, true},
+	{"/api/states", JSON, write_states, NULL, NULL, false, true},
+	{"/api/status", JSON, write_status, NULL, NULL, false, false},
+	{"/api/waits", JSON, write_waits, NULL, NULL, false, false},
+	{"/api/workers", JSON, write_workers, NULL, NULL, false, false},
+	{"/healthz", TEXT, write_health, NULL, NULL, true, false},
+	{"/icon.svg", "image/svg+xml", FILE_OF(icon), false, false},
+	{"/metrics", PROMETHEUS_TYPE, write_metrics, NULL, NULL, false, true},
+	{"/page.css", "text/css; charset=utf-8", FILE_OF(css), false, false},
+	{"/page.js", "text/javascript; charset=utf-8", FILE_OF(js), false, false},
+	{"/readyz", TEXT, write_readiness, NULL, NULL, true, false},
 };
 
 const struct web_route *

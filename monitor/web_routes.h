@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "common/defs.h"
@@ -21,6 +22,7 @@ struct web_view {
 	const struct reading *second_ago; /* for rates */
 	const struct reading *minute_ago; /* for what happened lately */
 	const struct states *states;      /* the last count of sockets; taken_ms 0: never */
+	int64_t states_age_ms;
 	const struct history *history;
 	const struct waits *waits;
 };
@@ -33,6 +35,7 @@ struct web_route {
 		FILE *stream);
 	const char *begin, *end; /* or this, a file that is part of the program */
 	bool is_of_the_moment;   /* never an answer of up to a second ago */
+	bool shows_states;
 };
 
 #define WEB_ROUTES 16

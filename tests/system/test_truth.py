@@ -8,12 +8,13 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
-from harness import client, config, sessions
+from harness import client, config, processes, sessions
 from harness.admin import Session, acceptctl, asked_json
 from harness.kernel import Crowd, nstat, states, stopped
 from harness.truth import Watch
@@ -138,6 +139,30 @@ def test_snapshots_under_load_are_conserved(server):
         wait_for("load", lambda: load.completed > 100)
     assert load.failures == []
     assert settled(server, load.completed)["closed"]["client"] == load.completed
+
+
+def board_of(server):
+    """The master's descriptor of the board, as a path."""
+    return next(f"/proc/{server.master}/fd/{number}"
+                for number, what in processes.descriptors(server.master).items()
+                if "memfd:acceptd board" in what)
+
+
+def test_each_worker_and_listener_is_conserved_in_a_thousand_snapshots(server):
+    """Read as the monitor reads them, but for its pause of 10 ms: each in a thousand states."""
+    server.listeners.append(config.listener("other", "127.0.0.1:7002"))
+    server.start()
+    program = os.path.join(os.environ["ACCEPTD_BUILD"], "tests/system/board_snapshots")
+    with client.Load(threads=2, pause=0) as load, \
+            client.Load(("127.0.0.1", 7002), threads=2, pause=0) as other:
+        result = subprocess.run([program, board_of(server), "1000", "60"], capture_output=True,
+                                text=True, check=False)
+    assert result.returncode == 0, result
+    assert load.failures == other.failures == []
+    for name, clients in (("echo", load), ("other", other)):
+        row = wait_for("all gone", lambda n=name: (lambda row: row["open"] == 0 and row)(
+            listener_of(server, n)))
+        assert row["accepted"] == sum(row["closed"].values()) == clients.completed
 
 
 # -- T4, T5: nothing goes back --------------------------------------------------------------------

@@ -356,6 +356,30 @@ def test_the_server_shows_what_its_clients_did(web_server):
     assert "CurrEstab" in api("kernel")
 
 
+def test_the_sockets_of_a_scrape_are_counted_for_it(web_server):
+    """Counted while somebody asks, and their age is told; a second, but that a busy machine with
+    many sockets, whose they may be, takes longer to count them. A handler that forgets to close, as it
+    were: the clients have closed, the worker is stopped."""
+    web_server.options.update(workers=1, hang_timeout="30s")
+    web_server.start()
+
+    def sockets():
+        found = samples(web.get(PORT, "/metrics").text)
+        assert 0 <= found["acceptd_listener_sockets_age_seconds"][""] < seconds(20)
+        return found["acceptd_listener_sockets"]
+    established = 'listener="echo",state="ESTABLISHED"'
+    held = client.Held(7)
+    wait_for("seven", lambda: sockets().get(established) == 7, 20.0)
+    pid = web_server.workers()[0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        held.close()
+        wait_for("forgotten", lambda: sockets().get('listener="echo",state="CLOSE_WAIT"') == 7, 20.0)
+        assert established not in sockets()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def test_the_server_shows_its_queue_while_no_worker_accepts(web_server):
     web_server.listeners = [config.listener(backlog=16)]
     web_server.start()

@@ -109,9 +109,10 @@ stage_move_worker(int worker)
 /* --- the second --- */
 
 static void
-stage_look(void *owner, struct web_readings *readings)
+stage_look(void *owner, bool with_states, struct web_readings *readings)
 {
 	(void)owner;
+	(void)with_states;
 	*readings = (struct web_readings){.now = &stage.seconds[stage.tick % 2],
 		.second_ago = &stage.seconds[1 - stage.tick % 2],
 		.minute_ago = &stage.minute_ago,

@@ -37,7 +37,7 @@ print(void)
 
 	reading_take(&board, &reading);
 	prometheus_print(&reading, &board, stream);
-	prometheus_print_states(&states, stream);
+	prometheus_print_states(&states, 1234, stream);
 	fclose(stream);
 	return printed;
 }
@@ -190,6 +190,9 @@ START_TEST(sockets_are_shown_by_state)
 	states.rows[0].counts[SOCK_DIAG_CLOSE_WAIT] = 6;
 	ck_assert(has_line(
 		print(), "acceptd_listener_sockets{listener=\"front\",state=\"CLOSE_WAIT\"} 6"));
+	ck_assert(has_line(printed, "acceptd_listener_sockets_age_seconds 1.234"));
+	/* A hundred listeners with eleven states each would be most of what is sent. */
+	ck_assert_ptr_null(strstr(printed, "state=\"LAST_ACK\""));
 	end();
 }
 END_TEST
