@@ -93,6 +93,25 @@ ctl_find_socket(struct ctl *ctl, struct fault *why)
 /* --- one question --- */
 
 static int
+ctl_width(void)
+{
+	struct winsize size;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 &&
+			       size.ws_col <= 1000
+		       ? size.ws_col
+		       : 0;
+}
+
+static int
+ctl_write_request(struct ctl *ctl, struct fault *why)
+{
+	return ctl_options_write_request(&ctl->options,
+		ctl->is_terminal && !ctl->options.no_colour && getenv("NO_COLOR") == NULL,
+		ctl->is_terminal ? ctl_width() : 0, ctl->request, sizeof(ctl->request), why);
+}
+
+static int
 ctl_exit_status(const struct conversation_answer *answer)
 {
 	static const struct {
@@ -186,21 +205,18 @@ ctl_draw(const struct conversation_answer *answer)
 	return fflush(stdout) == 0;
 }
 
-/* A monitor that is replaced is there again in a moment. */
 static int
-ctl_repeat(struct ctl *ctl, bool draws)
+ctl_repeat(struct ctl *ctl)
 {
 	int status;
 	bool goes_on;
 
-	if (draws) {
-		(void)fputs(HOME_CURSOR CLEAR_BELOW, stdout);
-	}
+	(void)fputs(HOME_CURSOR CLEAR_BELOW, stdout);
 	for (;;) {
 		struct conversation_answer answer;
 
 		status = ctl_ask(ctl, &answer);
-		goes_on = draws && is_good(&answer) ? ctl_draw(&answer) : ctl_print(&answer);
+		goes_on = !is_good(&answer) || ctl_draw(&answer);
 		conversation_answer_free(&answer);
 		if (!goes_on || status == CTL_USAGE || status == CTL_REFUSED) {
 			return goes_on ? status : CTL_NEGATIVE;
@@ -209,21 +225,54 @@ ctl_repeat(struct ctl *ctl, bool draws)
 	}
 }
 
-/* First what is known, then what is new in the same session. */
+/* The first line is the mark: what to ask for next. */
+static bool
+ctl_take_mark(struct ctl *ctl, struct conversation_answer *answer)
+{
+	char *end = is_good(answer) ? strchr(answer->body, '\n') : NULL;
+	size_t len = end == NULL ? 0 : (size_t)(end - answer->body);
+
+	if (end == NULL || len >= sizeof(ctl->options.mark)) {
+		return false;
+	}
+	memcpy(ctl->options.mark, answer->body, len);
+	ctl->options.mark[len] = '\0';
+	answer->len -= len + 1;
+	memmove(answer->body, end + 1, answer->len + 1);
+	return true;
+}
+
+/* First what is known, then what is new. A monitor that is replaced is there again in a moment, and
+ * no event is missed or shown twice meanwhile: the next one is asked for what came after the mark.
+ */
 static int
 ctl_follow(struct ctl *ctl)
 {
-	char again[REQUEST_MAX];
-	const char *option = strstr(ctl->request, " --new");
-	size_t before = (size_t)(option - ctl->request);
+	bool goes_on = true;
+	bool has_begun = false;
+	struct fault why;
 	int status;
 
-	memcpy(again, ctl->request, sizeof(again));
-	memmove(ctl->request + before, option + strlen(" --new"),
-		strlen(option + strlen(" --new")) + 1);
-	status = ctl_once(ctl);
-	memcpy(ctl->request, again, sizeof(again));
-	return status == CTL_OK ? ctl_repeat(ctl, false) : status;
+	for (;;) {
+		struct conversation_answer answer;
+
+		status = ctl_ask(ctl, &answer);
+		if (ctl_take_mark(ctl, &answer)) {
+			goes_on = ctl_print(&answer);
+			has_begun = true;
+		}
+		conversation_answer_free(&answer);
+		if (!has_begun || status == CTL_USAGE || status == CTL_REFUSED) {
+			return status;
+		}
+		if (!goes_on) {
+			return CTL_NEGATIVE;
+		}
+		if (ctl_write_request(ctl, &why) != 0) {
+			return ctl_fail(why.text, CTL_USAGE);
+		}
+		ctl_pause();
+	}
 }
 
 /* --- doctor --write, stop --- */
@@ -287,17 +336,6 @@ ctl_stop(struct ctl *ctl)
 /* --- all --- */
 
 static int
-ctl_width(void)
-{
-	struct winsize size;
-
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 &&
-			       size.ws_col <= 1000
-		       ? size.ws_col
-		       : 0;
-}
-
-static int
 ctl_run(struct ctl *ctl)
 {
 	const struct ctl_options *options = &ctl->options;
@@ -313,7 +351,7 @@ ctl_run(struct ctl *ctl)
 	}
 	if (strcmp(options->words[0], "queue") == 0 && ctl->is_terminal && !options->once &&
 		!options->as_json) {
-		return ctl_repeat(ctl, true);
+		return ctl_repeat(ctl);
 	}
 	return ctl_once(ctl);
 }
@@ -337,10 +375,7 @@ main(int argc, char **argv)
 		return CTL_OK;
 	}
 	ctl.is_terminal = isatty(STDOUT_FILENO) == 1;
-	if (ctl_options_write_request(&ctl.options,
-		    ctl.is_terminal && !ctl.options.no_colour && getenv("NO_COLOR") == NULL,
-		    ctl.is_terminal ? ctl_width() : 0, ctl.request, sizeof(ctl.request),
-		    &why) != 0) {
+	if (ctl_write_request(&ctl, &why) != 0) {
 		return ctl_fail(why.text, CTL_USAGE);
 	}
 	if (ctl_find_socket(&ctl, &why) != 0) {

@@ -164,7 +164,7 @@ ctl_options_write_request(const struct ctl_options *options, bool with_colour, i
 		text_add(&text, "%s%s", i > 0 ? " " : "", options->words[i]);
 	}
 	if (options->follows) {
-		text_add(&text, " --new");
+		text_add(&text, " --after %s", options->mark[0] != '\0' ? options->mark : "0-0");
 	}
 	if (options->write != NULL) {
 		text_add(&text, " --sysctl");

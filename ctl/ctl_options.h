@@ -29,6 +29,7 @@ struct ctl_options {
 	bool no_colour;
 	bool once;         /* queue: not again and again */
 	bool follows;      /* events -f */
+	char mark[48];     /* up to which events were shown */
 	const char *write; /* doctor --write FILE */
 	bool wants_help;   /* -h: without asking a server */
 	bool wants_version;

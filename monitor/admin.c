@@ -29,7 +29,6 @@ struct session {
 
 	char input[ADMIN_LINE_MAX + 1]; /* a line and its end */
 	size_t input_len;
-	uint64_t seen_event;           /* the last that was shown here */
 	char line[ADMIN_LINE_MAX + 1]; /* the request that is served, for the call's words */
 	struct admin_call call;
 	bool is_serving; /* `call` is under way */
@@ -242,7 +241,6 @@ session_begin(struct session *session)
 	memset(call, 0, sizeof(*call));
 	call->monitor = session->admin->monitor;
 	call->peer = session->peer;
-	call->seen_event = &session->seen_event;
 	call->out = open_memstream(&session->body, &session->body_len);
 	session->is_serving = call->out != NULL;
 }

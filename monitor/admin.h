@@ -46,7 +46,6 @@ struct admin_call {
 	char *words[ADMIN_WORDS_MAX]; /* the command, its arguments; without the options below */
 	int word_count;
 	struct render render; /* form, colour, width, readings */
-	uint64_t *seen_event; /* the last event shown in this session; 0: none yet */
 
 	/* The answer. */
 	FILE *out;

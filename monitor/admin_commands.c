@@ -30,7 +30,7 @@ const struct admin_command admin_commands[] = {
 	 "Who has most connections, at listeners with limits by source, and who is penalised."},
 	{"kernel", "", 0, RIGHT_READ, admin_show_kernel,
 	 "The kernel's SNMP counters of this network namespace, since acceptd began."},
-	{"events", "[--new]", 1, RIGHT_READ, admin_show_events,
+	{"events", "[--after MARK]", 2, RIGHT_READ, admin_show_events,
 	 "What happened lately; with -f acceptctl goes on to show what happens."},
 	{"stats", "[PATTERN]", 1, RIGHT_READ, admin_show_stats,
 	 "Every statistic as name, value, rate, in the form of nstat."},

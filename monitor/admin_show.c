@@ -1,5 +1,7 @@
 /* Commands that show a reading, each in a few lines: the work is done by the renderers. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,22 +61,39 @@ admin_show_stats(struct admin_call *call)
 	admin_check(call, render_stats(&call->render, admin_argument(call, 1), call->out));
 }
 
-/* --new: what has happened since this session was last shown events; at first, nothing. */
+/* "NUMBER-START": the last event that somebody was shown, and of which master, because another one
+ * numbers its events anew. What is no such mark, or none of this master, is the beginning. */
+static uint64_t
+event_of_mark(const char *mark, const struct reading *now)
+{
+	uint64_t number, start;
+	char more;
+
+	return sscanf(mark, "%" SCNu64 "-%" SCNu64 "%c", &number, &start, &more) == 2 &&
+			       start == now->master[STAT_MASTER_start_time_seconds] &&
+			       number <= now->last_event
+		       ? number
+		       : 0;
+}
+
+/* --after MARK: the events since, after a line with the mark for the next time. The mark is in the
+ * client's hands and not in the session's, so a follower goes on with another monitor. */
 void
 admin_show_events(struct admin_call *call)
 {
-	const char *option = admin_argument(call, 1);
-	uint64_t last = call->render.now->last_event;
+	const struct reading *now = call->render.now;
+	const char *option = admin_argument(call, 1), *mark = admin_argument(call, 2);
 	uint64_t after = 0;
 
-	if (option != NULL && strcmp(option, "--new") != 0) {
+	if (option != NULL && (strcmp(option, "--after") != 0 || mark == NULL)) {
 		admin_refuse_usage(call);
 		return;
 	}
-	if (option != NULL) {
-		after = *call->seen_event == 0 ? last : *call->seen_event - 1;
+	if (mark != NULL) {
+		after = event_of_mark(mark, now);
+		fprintf(call->out, "%" PRIu64 "-%" PRIu64 "\n", now->last_event,
+			now->master[STAT_MASTER_start_time_seconds]);
 	}
-	*call->seen_event = last + 1;
 	admin_check(call, render_events(&call->render, &call->monitor->board, after, call->out));
 }
 

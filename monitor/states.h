@@ -23,7 +23,7 @@ struct states_row {
 
 struct states {
 	int64_t taken_ms; /* monotonic; 0: never */
-	int64_t cost_us; /* of a processor */
+	int64_t cost_us;  /* of a processor */
 	size_t count;
 	struct states_row rows[BOARD_LISTENERS];
 };

@@ -25,8 +25,8 @@ promise_request(const struct ctl_options *options, char *line)
 		word = strsep(&rest, " ");
 		PROMISE(word != NULL && strcmp(word, options->words[i]) == 0);
 	}
-	while ((word = strsep(&rest, " ")) != NULL) {
-		PROMISE(strncmp(word, "--", 2) == 0); /* ours, after the words */
+	while ((word = strsep(&rest, " ")) != NULL) { /* ours, after the words */
+		PROMISE(strncmp(word, "--", 2) == 0 || strcmp(word, "0-0") == 0);
 	}
 }
 

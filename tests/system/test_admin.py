@@ -107,9 +107,13 @@ def test_events_tell_the_story_and_follow_it(server):
     assert any("serving: 2 workers" in text for text in texts)
     with Session(server.path("admin.sock")) as session:
         assert "serving" in session.ask("events")[2]
-        assert session.ask("events --new") == ("ok", 0, "")
+        mark, _, story = session.ask("events --after 0-0")[2].partition("\n")
+        assert "serving" in story
+        assert session.ask(f"events --after {mark}") == ("ok", 0, mark + "\n")
         server.reload()  # seen in the log, which is written before the board
-        wait_for("the event", lambda: "is in force" in session.ask("events --new")[2])
+        wait_for("the event", lambda: "is in force" in session.ask(f"events --after {mark}")[2])
+        # a mark of another master, whose events had other numbers
+        assert "serving" in session.ask(f"events --after {mark.partition('-')[0]}-1")[2]
 
 
 def test_following_prints_what_comes(server):
@@ -120,6 +124,26 @@ def test_following_prints_what_comes(server):
         assert any("serving: 2 workers" in line for line in iter(follower.stdout.readline, None))
         server.reload()
         assert any("is in force" in line for line in iter(follower.stdout.readline, None))
+        follower.terminate()
+
+
+def test_a_follower_misses_nothing_while_the_monitor_is_replaced(server):
+    """Killed while things happen; whoever follows is shown each event once, in order."""
+    server.start()
+    program = os.path.join(os.environ["ACCEPTD_BUILD"], "acceptctl")
+    with subprocess.Popen([program, "-s", server.path("admin.sock"), "events", "-f"],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as follower:
+        seen = [follower.stdout.readline()]  # it follows
+        for _ in range(3):
+            monitor = wait_for("a monitor", lambda: monitor_of(server))
+            server.reload()
+            os.kill(monitor, signal.SIGKILL)
+            server.reload()
+            wait_for("another", lambda old=monitor: monitor_of(server) not in (None, old))
+            wait_for("its answer", lambda: acceptctl(server, "version").returncode == GOOD)
+        story = wait_for("the story", lambda: asked(server, "events")).splitlines()
+        seen += [follower.stdout.readline() for _ in story[1:]]
+        assert [line.rstrip("\n") for line in seen] == story
         follower.terminate()
 
 

@@ -279,19 +279,26 @@ def test_the_dashboard_is_json_with_panels_that_do_not_overlap():
 
 
 def test_a_scrape_of_a_hundred_listeners_takes_less_than_ten_milliseconds(make_stage):
+    """Of a processor: on a busy machine it waits for one, too."""
     stage = make_stage(listeners=100, workers=8)
     times = []
     with web.connect(stage.port) as sock, sock.makefile("rb") as file:
         for _ in range(10):
             stage.say("tick")  # the next scrape is written anew
-            began = time.perf_counter()
+            began = running_seconds(stage.process.pid)
             sock.sendall(web.request("/metrics"))
             answer = web.receive(file)
-            times.append(time.perf_counter() - began)
+            times.append(running_seconds(stage.process.pid) - began)
     assert len(samples(answer.text)["acceptd_accept_queue_depth"]) == 100
     print(f"{len(answer.body)} bytes, {[round(1000 * t, 2) for t in times]} ms")
     if not is_sanitized():
-        assert min(times) < 0.010
+        assert 0 < min(times) < 0.010
+
+
+def running_seconds(pid):
+    """CPU time of a process of one thread, to the nanosecond."""
+    with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[0]) / 1e9
 
 
 # -- the page in a browser ------------------------------------------------------------------------
