@@ -43,6 +43,20 @@ lifecycle_on_watch(struct ev_loop *loop, struct loop_timer *timer)
 	queue_watch_look(master, clock_monotonic_ms());
 }
 
+/* Files that somebody moved or removed without telling us, a syslog daemon that was restarted. */
+static void
+lifecycle_tend_logs(struct master *master)
+{
+	bool has_changed = log_tend();
+
+	has_changed = session_file_tend(&master->session_file, master->config->session_log) ||
+		      has_changed;
+	if (has_changed) {
+		fleet_send_log(master->fleet);
+		monitor_child_send_log(master->monitor);
+	}
+}
+
 static void
 lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 {
@@ -59,6 +73,7 @@ lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 	backend_queues_look(master);
 	backends_watch(master);
 	notify_retry(&master->notify);
+	lifecycle_tend_logs(master);
 	stat_set(
 		&master->board.writable->stats[STAT_MASTER_log_lines_dropped], log_dropped_lines());
 }

@@ -1,9 +1,13 @@
+/* What is open stays in use until something else is: no line is lost for want of a file. */
 #include "master/session_file.h"
 
 #include <string.h>
 
 #include "common/config.h"
 #include "common/fault.h"
+#include "common/log.h"
+
+#define MOVED_INTERVAL_MS (60 * 1000)
 
 static int
 open_file(const char *path, struct log_output *output, struct fault *why)
@@ -51,6 +55,28 @@ session_file_reopen(struct session_file *file, const char *path, struct fault *w
 		file->output = output;
 	}
 	return status;
+}
+
+bool
+session_file_tend(struct session_file *file, const char *path)
+{
+	static struct log_limit limit;
+	struct fault why;
+	uint64_t suppressed;
+
+	if (!file->output.is_own || !log_output_has_moved(&file->output, path)) {
+		return false;
+	}
+	if (session_file_reopen(file, path, &why) == 0) {
+		log_notice("session_log: %s was moved or removed; opened it anew", path);
+		return true;
+	}
+	if (log_limit_allows(&limit, MOVED_INTERVAL_MS, &suppressed)) {
+		log_error("the file was moved or removed, and %s; going on in the old one, which "
+			  "may have no name any more",
+			why.text);
+	}
+	return false;
 }
 
 void

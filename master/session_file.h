@@ -24,6 +24,9 @@ int session_file_prepare(const struct config *was, const struct config *config,
 void session_file_commit(struct session_file *file, struct session_file *next);
 /** Open it again by its path, as after a rotation; on failure the old one stays in use. */
 int session_file_reopen(struct session_file *file, const char *path, struct fault *why) MUST_CHECK;
+/** To be called each second: opens a file anew that was moved or removed, as log_tend does.
+ *  @return true when the workers need the new one */
+bool session_file_tend(struct session_file *file, const char *path);
 void session_file_close(struct session_file *file);
 /** For the workers; -1: there is none. */
 int session_file_descriptor(const struct session_file *file);

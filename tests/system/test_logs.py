@@ -78,6 +78,16 @@ def test_rotation_loses_no_line_and_leaves_the_old_file_alone(to_file):
     to_file.wait_log("master")
 
 
+def test_a_removed_log_is_made_again_without_a_signal(to_file):
+    to_file.start()
+    os.unlink(to_file.log_path)
+    to_file.wait_log("was moved or removed; opened it anew")
+    (victim, *_) = to_file.workers().values()
+    os.kill(victim, signal.SIGKILL)
+    to_file.expect_log("killed by SIGKILL")
+    to_file.wait_log(r"worker \d+ \(pid \d+\) serves")
+
+
 def test_log_that_cannot_be_reopened_goes_on_in_the_old_one(to_file):
     to_file.start()
     old = to_file.log_path + ".1"

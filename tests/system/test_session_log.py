@@ -189,6 +189,13 @@ def test_reload_turns_it_on_and_off(logging):
     assert os.stat(path).st_mode & 0o777 == 0o640
 
 
+def test_a_removed_file_is_made_again_without_a_signal(logging):
+    logging.start()
+    os.unlink(logging.path("sessions"))
+    logging.wait_log("session_log: .* was moved or removed; opened it anew")
+    wait_for("a line in the new one", lambda: client.echoes() and lines(logging))
+
+
 def test_a_file_that_is_not_to_be_had_refuses_start_and_reload(logging):
     os.symlink(logging.path("target"), logging.path("sessions"))
     logging.write_config()
