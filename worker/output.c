@@ -6,12 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-size_t
-output_pending(const struct output *output)
-{
-	return output == NULL ? 0 : output->end - output->begin;
-}
-
 void
 output_free(struct output **output)
 {

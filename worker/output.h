@@ -22,5 +22,13 @@ int output_append(struct output **output, const void *bytes, size_t len, size_t 
 /** Drop `len` bytes that were sent; frees it and sets NULL when nothing is left. */
 void output_consume(struct output **output, size_t len, int64_t now_ms);
 /** 0 for NULL. */
-size_t output_pending(const struct output *output);
+static inline size_t output_pending(const struct output *output);
 void output_free(struct output **output);
+
+/* --- inline --- */
+
+static inline size_t
+output_pending(const struct output *output)
+{
+	return output == NULL ? 0 : output->end - output->begin;
+}

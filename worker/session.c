@@ -85,12 +85,25 @@ session_is_over(struct session *session, struct service *service)
 	return session->is_cut ? verdict_done(reason) : verdict_failed(reason);
 }
 
+/* Nothing is kept and nobody has ended, as after most messages: what is waited for is the same. */
+static bool
+is_calm(const struct session *session)
+{
+	return session->state == SESSION_OPEN && session->waits_for == WAIT_NOTHING &&
+	       (session->back.events & (EV_READ | EV_WRITE)) == EV_READ && !session->up.has_ended &&
+	       !session->down.has_ended && stream_kept(&session->up) == 0 &&
+	       stream_kept(&session->down) == 0;
+}
+
 struct verdict
 session_settle(struct conn *conn, struct session *session, bool was_taken)
 {
 	bool up_is_over = session->state == SESSION_OPEN && is_passed_on(&session->up);
 	bool down_is_over = is_passed_on(&session->down);
 
+	if (is_calm(session)) {
+		return verdict_go_on();
+	}
 	if (up_is_over && down_is_over) {
 		watch_back(conn, session);
 		return session_is_over(session, session_service(conn));

@@ -31,24 +31,25 @@ enum session_wait {
 	WAIT_HALF_CLOSE
 };
 
+/* What each message needs comes first. */
 struct session {
 	struct upstream_request request;
-	ev_io back;                           /* fd -1 while there is none */
+	ev_io back;         /* fd -1 while there is none */
+	struct stream up;   /* client to back end */
+	struct stream down; /* back end to client; what the client did not take is the conn's */
+	struct output *unsent_up;
+	uint8_t state;                     /* enum session_state */
+	uint8_t waits_for;                 /* enum session_wait */
+	uint8_t first_end;                 /* enum close_reason of the side that ended first */
+	bool back_is_shut, client_is_shut; /* our side of it: we sent our last byte */
+	bool is_cut;        /* the back end ended and takes no more, the client may still send */
+	bool is_kept_alive; /* the back end's socket has its keepalive */
+	bool is_calling;
+	struct verdict verdict; /* what a callback of the upstream said while we were calling it */
 	struct deadline patience;             /* the handshake's time, or the next look */
 	struct deadline_list *handshake_list; /* while connecting */
 	int64_t waits_since_ms;               /* or since it last got on */
 	int64_t unacknowledged; /* bytes in the sockets that stall, when last looked at */
-	struct output *unsent_up;
-	struct stream up;   /* client to back end */
-	struct stream down; /* back end to client; what the client did not take is the conn's */
-	enum session_state state;
-	struct verdict verdict; /* what a callback of the upstream said while we were calling it */
-	bool is_calling;
-	bool back_is_shut, client_is_shut; /* our side of it: we sent our last byte */
-	bool is_cut;        /* the back end ended and takes no more, the client may still send */
-	uint8_t first_end;  /* enum close_reason of the side that ended first */
-	bool is_kept_alive; /* the back end's socket has its keepalive */
-	uint8_t waits_for;  /* enum session_wait */
 };
 
 /** A client came: ask for a server. */

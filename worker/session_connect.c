@@ -71,6 +71,7 @@ connected(struct conn *conn, struct session *session, unsigned syn_retries)
 	if (add_proxy_header(conn, session) != 0) {
 		return verdict_failed(CLOSE_no_memory);
 	}
+	session_patience_follow(conn, session, false);
 	return stream_kept(&session->up) > 0 ? session_flush_up(conn, session)
 					     : session_settle(conn, session, false);
 }

@@ -15,23 +15,7 @@
 
 #define BULK_SCORE       4     /* big reads until it is bulk */
 #define BULK_SCORE_FULL  7     /* then; as many small ones until it is no longer as it is above */
-#define BULK_LEAST_BYTES 16384 /* of a big read: moving less costs more through a pipe */
-
-size_t
-stream_kept(const struct stream *stream)
-{
-	return output_pending(*stream->unsent) + stream->in_pipe;
-}
-
-bool
-stream_is_full(const struct stream *stream, size_t ceiling, bool is_reading)
-{
-	if (stream->in_pipe > 0) {
-		return true;
-	}
-	return *stream->unsent != NULL &&
-	       output_pending(*stream->unsent) > (is_reading ? ceiling - 1 : ceiling / 2);
-}
+#define BULK_LEAST_BYTES 32768 /* of a big read: moving less costs more through a pipe */
 
 static struct stream_step
 failed(enum stream_progress side, int error)

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "common/defs.h"
+#include "worker/output.h"
 
-struct output;
 struct pipe_pair;
 struct service;
 
@@ -49,9 +49,27 @@ struct stream_step stream_flush(struct stream *stream, struct service *service, 
 int stream_prepend(
 	struct stream *stream, struct service *service, const void *bytes, size_t len) MUST_CHECK;
 /** Bytes read and not yet taken by the target. */
-size_t stream_kept(const struct stream *stream);
+static inline size_t stream_kept(const struct stream *stream);
 /** Whether reading must stop; `is_reading`: it goes on until the ceiling, else from half of it on.
  */
-bool stream_is_full(const struct stream *stream, size_t ceiling, bool is_reading);
+static inline bool stream_is_full(const struct stream *stream, size_t ceiling, bool is_reading);
 /** Give the pipe back; what is unsent belongs to the owner. */
 void stream_close(struct stream *stream, struct service *service);
+
+/* --- inline --- */
+
+static inline size_t
+stream_kept(const struct stream *stream)
+{
+	return output_pending(*stream->unsent) + stream->in_pipe;
+}
+
+static inline bool
+stream_is_full(const struct stream *stream, size_t ceiling, bool is_reading)
+{
+	if (stream->in_pipe > 0) {
+		return true;
+	}
+	return *stream->unsent != NULL &&
+	       output_pending(*stream->unsent) > (is_reading ? ceiling - 1 : ceiling / 2);
+}

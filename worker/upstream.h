@@ -58,6 +58,9 @@ enum upstream_request_state {
 struct upstream_request {
 	struct upstream *upstream;      /* held while the state is not IDLE */
 	struct upstream_server *server; /* from on_granted until upstream_done, else NULL */
+	uint8_t state;                  /* enum upstream_request_state */
+	uint8_t failure;                /* enum close_reason of the last connect */
+	bool is_counted_unproven;
 	/* A place was taken: connect to server->address, from upstream_source if it has one,
 	 * within upstream_connect_timeout_ms. */
 	void (*on_granted)(struct upstream_request *request);
@@ -75,9 +78,6 @@ struct upstream_request {
 	uint64_t ticket;                      /* 0: it does not wait */
 	uint64_t hash;                        /* of the client's address */
 	uint64_t tried;                       /* bit i: server i failed since the last pause */
-	uint8_t state;                        /* enum upstream_request_state */
-	uint8_t failure;                      /* enum close_reason of the last connect */
-	bool is_counted_unproven;
 };
 
 /** Ask for a place at a server. Both callbacks must be set, and may be called before this returns.
