@@ -98,6 +98,7 @@ service_guard(struct service *service)
 	acceptors_look(service);
 	upstreams_look(service);
 	upstream_checks_look(service);
+	(void)memory_look(&service->memory, service->open, service->now_ms);
 	service->next_guard_ms = service->now_ms + SERVICE_GUARD_MS;
 }
 

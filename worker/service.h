@@ -11,6 +11,7 @@
 #include "common/defs.h"
 #include "common/loop.h"
 #include "worker/deadline.h"
+#include "worker/memory.h"
 #include "worker/session_log.h"
 #include "worker/vitals.h"
 #include "worker/wakers.h"
@@ -60,6 +61,7 @@ struct service {
 	struct session_log session_log;
 
 	struct vitals vitals;
+	struct memory memory;
 	struct wakers wakers;
 	int64_t wait_sample_until_ms; /* acceptor.c: how many clients came in this second */
 	unsigned wait_sample_count;

@@ -384,6 +384,35 @@ def test_short_sessions_leave_nothing_behind(proxy):
         wait_for("descriptors back", lambda: used() == before)
 
 
+def anonymous_bytes(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss_Anon:"))
+
+
+@pytest.mark.skipif(is_sanitized(), reason="a sanitizer keeps freed memory")
+def test_a_crowd_that_has_gone_leaves_its_memory_to_others(proxy):
+    """At most 1 KiB for a session, given back afterwards, and a second crowd needs no more."""
+    proxy.options["workers"] = 1
+    proxy.start()
+    pid, = proxy.workers().values()
+    count = 1500
+    before = anonymous_bytes(pid)
+    with socket.create_server(BACK, backlog=count):  # who is in its queue is connected
+        held = []
+        for _ in range(2):
+            socks = [client.connect() for _ in range(count)]
+            wait_for("sessions", lambda: admin.asked_json(proxy, "upstreams")[0]["open"] == count)
+            held.append(anonymous_bytes(pid) - before)
+            for sock in socks:
+                client.reset(sock)
+            wait_for("sessions gone",
+                     lambda: admin.asked_json(proxy, "upstreams")[0]["open"] == 0)
+            if len(held) == 1:
+                wait_for("memory given back", lambda: anonymous_bytes(pid) - before < held[0] / 2)
+    assert held[0] < 1024 * count
+    assert held[1] < held[0] * 1.1 + 65536
+
+
 def test_a_stop_waits_for_sessions_and_ends_the_rest(proxy):
     proxy.options["drain_timeout"] = "2s"
     proxy.start()
