@@ -1,6 +1,7 @@
 #include "common/sources.h"
 
 #include <arpa/inet.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -360,18 +361,29 @@ END_TEST
 /* --- races --- */
 
 #define RACERS 4
-#define PLACES 3
-#define LAPS   20000
+#define PLACES 1 /* two processors are enough to break it */
+#define LAPS   40000
 
 struct race {
-	_Atomic int inside, most, entered;
+	_Atomic int ready, inside, most, entered;
 };
+
+/* Who is born first would be through before the last one comes. */
+static void
+wait_for_all(struct race *shared)
+{
+	atomic_fetch_add(&shared->ready, 1);
+	while (atomic_load(&shared->ready) < RACERS) {
+		(void)sched_yield();
+	}
+}
 
 static NORETURN void
 race(int slot, struct race *shared)
 {
 	struct source from = source("192.0.2.7");
 
+	wait_for_all(shared);
 	for (int lap = 0; lap < LAPS; lap++) {
 		if (admit(slot, &from, PLACES, 0, lap) == SOURCE_ADMITTED) {
 			int inside = atomic_fetch_add(&shared->inside, 1) + 1;
@@ -422,7 +434,7 @@ START_TEST(racing_workers_never_exceed_a_limit)
 	}
 	wait_all(RACERS);
 	ck_assert_int_le(atomic_load(&shared->most), PLACES);
-	ck_assert_int_gt(atomic_load(&shared->entered), LAPS);
+	ck_assert_int_gt(atomic_load(&shared->entered), 0);
 	ck_assert_uint_eq(sum(&from, 0).open, 0);
 	ck_assert_uint_eq(sum(&from, 0).asking, 0);
 }
@@ -431,10 +443,12 @@ END_TEST
 START_TEST(racing_workers_fill_a_limit_to_the_last_place)
 {
 	struct source from = source("192.0.2.7");
+	struct race *shared = share_race();
 
 	open_tables(RACERS, 16);
 	for (int slot = 0; slot < RACERS; slot++) {
 		if (fork() == 0) {
+			wait_for_all(shared);
 			for (int i = 0; i < 1000; i++) {
 				(void)admit(slot, &from, 1000, 2000, 500);
 			}
