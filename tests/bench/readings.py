@@ -29,6 +29,19 @@ def pss_bytes(pids):
     return total
 
 
+def own_bytes(pids):
+    """Memory of these processes without the files that they map.
+
+    How much of a library counts as theirs changes with who else on the machine has it in use.
+    """
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+            found = re.findall(r"^Pss_(?:Anon|Shmem): +(\d+) kB", rollup.read(), re.M)
+        total += sum(map(int, found)) * 1024
+    return total
+
+
 def voluntary_switches(pid):
     """How often the process went to sleep, that is: how often it was woken."""
     with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
