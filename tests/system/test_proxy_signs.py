@@ -84,14 +84,22 @@ def test_why_a_server_is_down_and_what_that_means_for_clients(proxy):
                               "at most for queue_timeout = 30s")
         assert row(proxy)["cause"] == "connection refused"
         wait_for("it waits", lambda: row(proxy)["waiting"] == 1)
-        assert row(proxy)["oldest_wait_ms"] >= 0 and row(proxy)["since_ms"] >= 0
+        wait_for("its wait grows", lambda: row(proxy)["oldest_wait_ms"] > 200)
+        wait_for("so does the outage", lambda: row(proxy)["since_ms"] > 200)
         code, text = status(proxy)
         assert code == 1 and "upstream be: no server takes clients" in text
         with Backend(echo):
             assert client.receive(sock, 5) == b"hello"
             proxy.wait_log(NAME + " is up again after ")
-            assert "cause" not in row(proxy)
+            assert "cause" not in row(proxy) and row(proxy)["oldest_wait_ms"] == 0
             wait_for("well", lambda: status(proxy)[0] == 0)
+
+
+def test_a_wrong_answer_to_a_check_is_a_cause_of_its_own(proxy):
+    upstream(proxy)["check"].update(when="always", send="ping", expect="pong")
+    with Backend(echo):
+        proxy.start()
+        proxy.wait_log(NAME + " is down: wrong answer to its check")
 
 
 def test_one_that_runs_and_does_not_accept_is_told_from_one_that_is_gone(proxy):

@@ -140,10 +140,13 @@ START_TEST(the_latest_verdict_of_all_workers_holds)
 	stat_set(&board.slots[1].servers[row].verdict, BOARD_VERDICT(100, false));
 	stat_set(&board.slots[0].servers[row].verdict, BOARD_VERDICT(101, true));
 	ck_assert(BOARD_VERDICT_IS_UP(board_server_verdict(&board, row)));
+	stat_set(&board.slots[0].servers[row].cause, ECONNREFUSED);
+	stat_set(&board.slots[1].servers[row].cause, ETIMEDOUT);
 	stat_set(&board.slots[1].servers[row].verdict, BOARD_VERDICT(102, false));
 	(void)board_bury_slot(&board, 1); /* what it found out stays true */
 	ck_assert(!BOARD_VERDICT_IS_UP(board_server_verdict(&board, row)));
 	ck_assert_int_eq(BOARD_VERDICT_SINCE(board_server_verdict(&board, row)), 102);
+	ck_assert_str_eq(board_cause_words(board_server_cause(&board, row)), "no answer");
 }
 END_TEST
 
