@@ -69,7 +69,7 @@ backend_queues_look(struct master *master)
 			int row = board_find_server(
 				&master->board, upstream_row, config_server_name(server, name));
 
-			if (row >= 0) {
+			if (row >= 0 && server->where.count == 1) {
 				look_at(master, row, &server->where.items[0]);
 			}
 		}
