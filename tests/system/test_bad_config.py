@@ -32,7 +32,8 @@ def wanted(name):
 def bad(server):
     """A copy of the directory, whose owner and rights are right whatever those of the source are."""
     shutil.copytree(DIRECTORY, server.path("bad"), copy_function=shutil.copyfile)
-    os.chmod(server.path("bad"), 0o755)
+    for folder, _, _ in os.walk(server.path("bad")):
+        os.chmod(folder, 0o755)  # copied with those of a checkout under another umask
     return server
 
 
