@@ -1,6 +1,6 @@
-/* A stream is bulk after several big reads in a row, and no longer after as many small ones. Copies
- * and splices take turns only while nothing is kept, so bytes never overtake each other; and a
- * pipe that is empty is in the pool, so an idle stream has none. */
+/* A stream is bulk after several more big reads than small ones, and no longer after as many small
+ * ones in a row. Copies and splices take turns only while nothing is kept, so bytes never overtake
+ * each other; and a pipe that is empty is in the pool, so an idle stream has none. */
 #include "worker/stream.h"
 
 #include <errno.h>
@@ -13,8 +13,8 @@
 #include "worker/pipes.h"
 #include "worker/service.h"
 
-#define BULK_SCORE       4     /* big reads until it is bulk */
-#define BULK_SCORE_FULL  7     /* then; as many small ones until it is no longer as it is above */
+#define BULK_SCORE       4 /* big reads until it is bulk, half as many if they fill the buffer */
+#define BULK_SCORE_FULL  7 /* then; as many small ones until it is no longer as it is above */
 #define BULK_LEAST_BYTES 32768 /* of a big read: moving less costs more through a pipe */
 
 static struct stream_step
@@ -54,12 +54,28 @@ send_or_keep(struct stream *stream, struct service *service, int target, size_t 
 	return error == 0 ? step : failed(STREAM_NO_MEMORY, -error);
 }
 
-/* Full at once when it becomes bulk; without a pipe it stays there. */
+/* A read that fills the buffer leaves more behind: what is left for the next one may be little and
+ * is bulk all the same. Full at once when it becomes bulk; without a pipe it stays there. */
 static uint8_t
-score_after_big_read(const struct stream *stream)
+score_after_read(const struct stream *stream, size_t len, size_t room)
 {
-	return (uint8_t)(stream->bulk_score + 1 < BULK_SCORE ? stream->bulk_score + 1
-							     : BULK_SCORE_FULL);
+	unsigned score = stream->bulk_score;
+
+	if (len < BULK_LEAST_BYTES) {
+		return (uint8_t)(score > 0 ? score - 1 : 0);
+	}
+	score += len == room ? 2 : 1;
+	return (uint8_t)(score < BULK_SCORE ? score : BULK_SCORE_FULL);
+}
+
+/* Who leaves begins anew. */
+static uint8_t
+score_after_splice(const struct stream *stream, size_t len)
+{
+	if (len >= BULK_LEAST_BYTES) {
+		return BULK_SCORE_FULL;
+	}
+	return (uint8_t)(stream->bulk_score > BULK_SCORE ? stream->bulk_score - 1 : 0);
 }
 
 static struct stream_step
@@ -82,7 +98,7 @@ move_by_copy(struct stream *stream, struct service *service, int source, int tar
 		stream->has_ended = true;
 		return failed(STREAM_ENDED, 0);
 	}
-	stream->bulk_score = len >= BULK_LEAST_BYTES ? score_after_big_read(stream) : 0;
+	stream->bulk_score = score_after_read(stream, (size_t)len, room);
 	return send_or_keep(stream, service, target, (size_t)len, ceiling);
 }
 
@@ -137,8 +153,7 @@ move_by_splice(struct stream *stream, struct service *service, int source, int t
 		}
 		return failed(len == 0 ? STREAM_ENDED : STREAM_DRY, 0);
 	}
-	stream->bulk_score =
-		len >= BULK_LEAST_BYTES ? BULK_SCORE_FULL : (uint8_t)(stream->bulk_score - 1);
+	stream->bulk_score = score_after_splice(stream, (size_t)len);
 	stream->in_pipe = (size_t)len;
 	step = drain_pipe(stream, service, target);
 	step.read_bytes = (size_t)len;

@@ -18,7 +18,7 @@ struct stream {
 		*unsent; /* read, not taken by the other side yet; where the owner keeps it */
 	struct pipe_pair *pipe; /* only while something is in it */
 	size_t in_pipe;         /* bytes */
-	uint8_t bulk_score;     /* big reads in a row; falls with small ones */
+	uint8_t bulk_score;     /* rises with big reads, falls with small ones */
 	bool has_ended;         /* the source sent its last byte */
 };
 

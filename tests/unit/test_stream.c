@@ -202,6 +202,31 @@ START_TEST(bulk_goes_through_a_pipe_and_messages_do_not)
 }
 END_TEST
 
+/* So much at a time, each time all of it. */
+static bool
+takes_a_pipe(size_t len)
+{
+	bool was_taken = false;
+
+	line_open(0);
+	for (int i = 0; i < 32; i++) {
+		line_write(len);
+		ck_assert(help_waits(line.source, POLLIN, HELP_WAIT_MS));
+		line_pass_all();
+		was_taken = was_taken || room.service.pipe_count > 0;
+	}
+	line_close();
+	return was_taken;
+}
+
+START_TEST(what_fills_the_buffer_is_bulk_however_little_is_left)
+{
+	ck_assert(takes_a_pipe(SERVICE_SCRATCH_BYTES + 16384));
+	ck_assert(takes_a_pipe(40000));
+	ck_assert(!takes_a_pipe(24576));
+}
+END_TEST
+
 static const int buffers[] = {0, 4096, 20000, 200000};
 
 /* Messages and bulk by turns to a reader of any pace, which gets every byte once and in order. */
@@ -304,6 +329,7 @@ UNIT_TESTS("stream", tcase_add_test(tests, bytes_pass_however_they_are_cut);
 	   tcase_add_test(tests, nothing_there_is_dry_and_the_end_is_told);
 	   tcase_add_test(tests, without_a_target_everything_is_kept_up_to_the_ceiling);
 	   tcase_add_test(tests, bulk_goes_through_a_pipe_and_messages_do_not);
+	   tcase_add_test(tests, what_fills_the_buffer_is_bulk_however_little_is_left);
 	   tcase_add_loop_test(tests, no_byte_overtakes_another, 0, 24);
 	   tcase_add_test(tests, a_full_target_stops_the_reading);
 	   tcase_add_test(tests, the_side_that_failed_is_named);
