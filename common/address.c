@@ -35,8 +35,8 @@ show(const char *string, size_t len)
 	return shown;
 }
 
-static int
-parse_port(const char *string, in_port_t *port, struct fault *why)
+int
+address_parse_port(const char *string, in_port_t *port, struct fault *why)
 {
 	int64_t number;
 	int error;
@@ -193,7 +193,7 @@ parse_bracketed(const char *string, struct address *address, struct fault *why)
 	}
 	address->len = sizeof(address->in6);
 	address->in6.sin6_family = AF_INET6;
-	return parse_port(end + 2, &address->in6.sin6_port, why);
+	return address_parse_port(end + 2, &address->in6.sin6_port, why);
 }
 
 /* Nothing before the colon, or no colon, or several of them outside brackets. */
@@ -248,7 +248,7 @@ parse_plain(const char *string, struct address *address, struct fault *why)
 		address->len = sizeof(address->in6);
 		address->is_dual = true;
 		address->in6.sin6_family = AF_INET6;
-		return parse_port(colon + 1, &address->in6.sin6_port, why);
+		return address_parse_port(colon + 1, &address->in6.sin6_port, why);
 	}
 	error = parse_ipv4(string, (size_t)(colon - string), &address->in4, why);
 	if (error != 0) {
@@ -256,7 +256,7 @@ parse_plain(const char *string, struct address *address, struct fault *why)
 	}
 	address->len = sizeof(address->in4);
 	address->in4.sin_family = AF_INET;
-	return parse_port(colon + 1, &address->in4.sin_port, why);
+	return address_parse_port(colon + 1, &address->in4.sin_port, why);
 }
 
 /* Two spellings of one path would be two listeners of one socket, of which the second takes the

@@ -38,6 +38,8 @@ union peer {
  *  in its plain form, so that one socket has one name).
  *  @return 0; -EINVAL with a sentence that names the wrong part, the allowed range and a hint */
 int address_parse(const char *string, struct address *address, struct fault *why) MUST_CHECK;
+/** Parse the port after the colon. @param port  network order @return 0; -EINVAL with a sentence */
+int address_parse_port(const char *string, in_port_t *port, struct fault *why) MUST_CHECK;
 /** Write the form that address_parse reads. @return `buffer` */
 const char *address_format(const struct address *address, char buffer[ADDRESS_TEXT_MAX]);
 /** "192.0.2.7:51234" (also for ::ffff:192.0.2.7), "[2001:db8::7]:51234", "unix", "unknown".

@@ -85,8 +85,8 @@ board_layout(void)
 		offsetof(struct board_slot, servers), sizeof(struct board_server_head),
 		offsetof(struct board_master, upstreams), offsetof(struct board_master, servers),
 		offsetof(struct board_slot, sources), sizeof(struct source_set),
-		offsetof(struct board_master, source_key),
-		offsetof(struct board_master, penalties)};
+		offsetof(struct board_master, source_key), offsetof(struct board_master, penalties),
+		offsetof(struct board_server_head, lookup), sizeof(struct board_place)};
 	uint64_t hash = hash_bytes(0xcbf29ce484222325, sizes, sizeof(sizes));
 
 	for (size_t i = 0; i < stat_row_count; i++) {

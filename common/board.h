@@ -15,6 +15,7 @@
 #include "common/address.h"
 #include "common/cell.h"
 #include "common/defs.h"
+#include "common/endpoint.h"
 #include "common/histogram.h"
 #include "common/siphash.h"
 #include "common/sources.h"
@@ -25,7 +26,7 @@ struct fault;
 #define BOARD_SLOTS      1024  /* workers at most */
 #define BOARD_LISTENERS  256   /* listener names at most in the life of a master */
 #define BOARD_UPSTREAMS  64    /* upstream names at most in the life of a master */
-#define BOARD_SERVERS    256   /* names of servers of upstreams, likewise */
+#define BOARD_SERVERS    512   /* servers of upstreams, likewise; a name has a row for each place */
 #define BOARD_NAME_MAX   32
 #define BOARD_SERVER_MAX 128 /* a name, or an address instead */
 #define BOARD_FRAMES_MAX 32
@@ -270,23 +271,63 @@ struct board_upstream_head {
 	char name[BOARD_NAME_MAX];
 	_Atomic uint32_t is_used;
 	_Atomic uint32_t is_configured; /* the configuration in force has it */
+	_Atomic uint32_t placings;      /* grows whenever a place of its servers changes */
+};
+
+/* A back end that is given by name has a row for each of its places; an address that DNS answers
+ * with is put into one of them, and keeps it for as long as it is in the answers. */
+enum board_place_state {
+	BOARD_PLACE_EMPTY,
+	BOARD_PLACE_HELD,    /* by an address of the last answer */
+	BOARD_PLACE_LEAVING, /* its address is in the answers no more: no new clients */
+};
+struct board_place {
+	struct in6_addr host; /* IPv4 mapped */
+	uint16_t port;        /* host order */
+	uint16_t weight;      /* of an SRV record, 1..256; 0: as configured */
+	uint8_t state;        /* enum board_place_state */
+	uint8_t is_backup;    /* an SRV record of lower priority */
+	uint8_t reserved[2];
+};
+#define BOARD_PLACE_WORDS (sizeof(struct board_place) / sizeof(uint64_t))
+
+/* How it stands with the asking for a name, in the row of its first place. */
+enum board_lookup_state {
+	BOARD_LOOKUP_NEW, /* no answer yet, and no failure */
+	BOARD_LOOKUP_ANSWERED,
+	BOARD_LOOKUP_FAILING, /* the last answer holds, if there was one */
+};
+struct board_lookup {
+	_Atomic uint32_t state;
+	board_cell answered_ms;  /* monotonic; 0: never */
+	board_cell next_ms;      /* when it is asked for again */
+	board_cell failing_ms;   /* since when */
+	board_cell found, taken; /* addresses in the last answer; how many of them have places */
+	_Atomic uint32_t is_partial; /* a part of the last answer is missing, and as before */
 };
 
 struct board_server_head {
 	char name[BOARD_SERVER_MAX];
-	char address[ADDRESS_TEXT_MAX];
-	int32_t upstream; /* its row */
+	char address[ADDRESS_TEXT_MAX]; /* "" for a place: board_read_place */
+	char asked[ENDPOINT_TEXT_MAX];  /* of a place: the name as it is written; "" otherwise */
+	int32_t place;                  /* its number, from 1; 0: no place */
+	int32_t upstream;               /* its row */
 	_Atomic uint32_t is_used;
 	_Atomic uint32_t is_configured;
 	/* What the administrator ordered, over the configuration. */
 	_Atomic uint32_t is_drained;
 	board_cell weight;          /* ordered weight + 1; 0: as configured */
 	board_cell max_connections; /* ordered limit + 1; 0: as configured */
+	uint32_t is_ordered_alone;  /* a place: the orders were for the address that it has */
 	/* As configured, for who shows it. */
 	board_cell configured_weight, configured_max, configured_backlog;
 	/* Its listener's accept queue as the kernel shows it, once a second, where that is on this
 	 * host and in this network namespace. The limit is + 1; 0: not known. */
 	board_cell queue_depth, queue_limit, queue_dropped;
+	_Atomic uint32_t place_sequence; /* odd while the words are being written */
+	board_cell place_words[BOARD_PLACE_WORDS];
+	board_cell placed_ms; /* when its address came: what was found out before is void */
+	struct board_lookup lookup;
 };
 
 struct board_event {
@@ -351,6 +392,17 @@ uint64_t board_server_verdict(const struct board *board, int server);
 int board_server_cause(const struct board *board, int server);
 /** The same in words: "connection refused", "no answer" ... */
 const char *board_cause_words(int cause);
+/** A consistent copy of a server's place; an empty one for a server that has none. */
+void board_read_place(const struct board *board, int server, struct board_place *place);
+/** False for a place that has no address, or one that is to get no new clients. */
+bool board_server_is_open(const struct board *board, int server);
+/** Master only. @param is_new  another address than before: no verdict holds any more */
+void board_write_place(
+	struct board *board, int server, const struct board_place *place, bool is_new);
+/** The address of a place that is not empty. */
+void board_place_address(const struct board_place *place, struct address *address);
+/** Whether it is the same address, whatever the state. */
+bool board_place_equal(const struct board_place *a, const struct board_place *b);
 /** How many slots there are to look at. */
 int board_slots_used(const struct board *board);
 

@@ -1,8 +1,11 @@
 /* The board's rows for upstreams and their servers. */
+#include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "common/board.h"
+#include "common/clock.h"
 
 /* Readers map the board read-only and load from it atomically all the same. */
 static struct board_master *
@@ -109,9 +112,11 @@ slot_of_verdict(const struct board *board, int server)
 uint64_t
 board_server_verdict(const struct board *board, int server)
 {
+	int64_t placed_ms = (int64_t)stat_get(&board->master->servers[server].placed_ms);
 	int slot = slot_of_verdict(board, server);
+	uint64_t verdict = slot < 0 ? 0 : stat_get(&board->slots[slot].servers[server].verdict);
 
-	return slot < 0 ? 0 : stat_get(&board->slots[slot].servers[server].verdict);
+	return BOARD_VERDICT_SINCE(verdict) < placed_ms ? 0 : verdict;
 }
 
 int
@@ -135,4 +140,85 @@ board_cause_words(int cause)
 	default:
 		return strerror(cause);
 	}
+}
+
+/* --- places --- */
+
+#define READ_TRIES 1000
+
+static_assert(sizeof(struct board_place) % sizeof(uint64_t) == 0, "made of words");
+
+/* A writer that was killed in the middle was the master: then nothing new is connected anyway. */
+void
+board_read_place(const struct board *board, int server, struct board_place *place)
+{
+	struct board_server_head *head = &master_of(board)->servers[server];
+	uint64_t words[BOARD_PLACE_WORDS];
+
+	for (int tries = 0; tries < READ_TRIES; tries++) {
+		uint32_t before = atomic_load_explicit(&head->place_sequence, memory_order_acquire);
+
+		for (size_t i = 0; i < BOARD_PLACE_WORDS; i++) {
+			words[i] = stat_get(&head->place_words[i]);
+		}
+		atomic_thread_fence(memory_order_acquire);
+		if (before % 2 == 0 && before == atomic_load_explicit(&head->place_sequence,
+							 memory_order_relaxed)) {
+			memcpy(place, words, sizeof(*place));
+			return;
+		}
+	}
+	memset(place, 0, sizeof(*place));
+}
+
+bool
+board_server_is_open(const struct board *board, int server)
+{
+	struct board_place place;
+
+	board_read_place(board, server, &place);
+	return board->master->servers[server].place == 0 || place.state == BOARD_PLACE_HELD;
+}
+
+void
+board_write_place(struct board *board, int server, const struct board_place *place, bool is_new)
+{
+	struct board_server_head *head = &board->writable->servers[server];
+	uint32_t sequence = atomic_load_explicit(&head->place_sequence, memory_order_relaxed);
+	uint64_t words[BOARD_PLACE_WORDS];
+
+	memcpy(words, place, sizeof(words));
+	if (is_new) {
+		stat_set(&head->placed_ms, (uint64_t)clock_monotonic_ms());
+	}
+	atomic_store_explicit(&head->place_sequence, sequence + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	for (size_t i = 0; i < BOARD_PLACE_WORDS; i++) {
+		stat_set(&head->place_words[i], words[i]);
+	}
+	atomic_store_explicit(&head->place_sequence, sequence + 2, memory_order_release);
+	(void)atomic_fetch_add(&board->writable->upstreams[head->upstream].placings, 1);
+}
+
+void
+board_place_address(const struct board_place *place, struct address *address)
+{
+	memset(address, 0, sizeof(*address));
+	if (IN6_IS_ADDR_V4MAPPED(&place->host)) {
+		address->len = sizeof(address->in4);
+		address->in4.sin_family = AF_INET;
+		address->in4.sin_port = htons(place->port);
+		memcpy(&address->in4.sin_addr, &place->host.s6_addr[12], 4);
+	} else {
+		address->len = sizeof(address->in6);
+		address->in6.sin6_family = AF_INET6;
+		address->in6.sin6_port = htons(place->port);
+		address->in6.sin6_addr = place->host;
+	}
+}
+
+bool
+board_place_equal(const struct board_place *a, const struct board_place *b)
+{
+	return a->port == b->port && IN6_ARE_ADDR_EQUAL(&a->host, &b->host);
 }

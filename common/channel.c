@@ -98,6 +98,25 @@ request_is_sound(const struct channel_message *message)
 	       memchr(request->argument, '\0', sizeof(request->argument)) != NULL;
 }
 
+static bool
+answer_is_sound(const struct channel_message *message)
+{
+	const struct channel_answer *answer = &message->answer;
+
+	if (answer->failure >= LOOKUP_COUNT || answer->count > ARRAY_LEN(answer->places) ||
+		answer->count > answer->found ||
+		memchr(answer->asked, '\0', sizeof(answer->asked)) == NULL) {
+		return false;
+	}
+	for (uint32_t i = 0; i < answer->count; i++) {
+		if (answer->places[i].state != BOARD_PLACE_HELD ||
+			answer->places[i].is_backup > 1) {
+			return false;
+		}
+	}
+	return true;
+}
+
 #define WAKERS_MAX    ARRAY_LEN(((struct channel_wakers *)NULL)->slots)
 #define LISTENERS_MAX ARRAY_LEN(((struct channel_listeners *)NULL)->sockets)
 
@@ -129,12 +148,15 @@ static const struct grammar grammar[CHANNEL_TYPE_COUNT] = {
 		NULL},
 	[CHANNEL_REQUEST] = {"request", CHANNEL_MASTER, sizeof(struct channel_request), 0, 0,
 		request_is_sound},
+	[CHANNEL_ANSWER] = {"answer", CHANNEL_MASTER, sizeof(struct channel_answer), 0, 0,
+		answer_is_sound},
 	[CHANNEL_LISTED] = {"listed", CHANNEL_MASTER, sizeof(struct channel_listed), 0, 0, NULL},
 	[CHANNEL_KILLED] = {"killed", CHANNEL_MASTER, sizeof(struct channel_kill), 0, 0, NULL},
 };
 
 static_assert(sizeof(struct channel_listeners) <= CHANNEL_PAYLOAD_MAX, "payload too large");
 static_assert(sizeof(struct channel_refused) <= CHANNEL_PAYLOAD_MAX, "payload too large");
+static_assert(sizeof(struct channel_answer) <= CHANNEL_PAYLOAD_MAX, "payload too large");
 static_assert(sizeof(struct channel_result) <= CHANNEL_PAYLOAD_MAX, "payload too large");
 static_assert(BOARD_NAME_MAX + BOARD_SERVER_MAX + sizeof(" weight 256") <= CHANNEL_ARGUMENT_MAX,
 	"too short");

@@ -47,6 +47,7 @@ enum channel_type {
 	CHANNEL_REQUEST, /* of the monitor: an operator asks for something */
 	CHANNEL_LISTED,  /* the answer to LIST */
 	CHANNEL_KILLED,  /* the answer to KILL */
+	CHANNEL_ANSWER,  /* of the monitor: what DNS answered, or that it did not */
 	CHANNEL_TYPE_COUNT
 };
 
@@ -132,6 +133,32 @@ struct channel_rows {
 	int32_t slot;
 	uint64_t count;
 };
+/* What became of one lookup. Of a name of two families, or with several records, a part may have
+ * failed: then there are addresses and a failure, and the addresses are all that shall be used,
+ * with those of the failed part that were in use before. */
+enum channel_lookup {
+	LOOKUP_DONE,
+	LOOKUP_NO_NAME,
+	LOOKUP_NO_ADDRESS,
+	LOOKUP_NO_RECORD,
+	LOOKUP_TIMEOUT,
+	LOOKUP_REFUSED,
+	LOOKUP_BAD_ANSWER,
+	LOOKUP_NO_MEMORY,
+	LOOKUP_OTHER,
+	LOOKUP_COUNT
+};
+#define CHANNEL_PLACES_MAX 32
+struct channel_answer {
+	uint64_t generation;
+	uint32_t server;  /* index in the configuration, of all servers */
+	uint32_t failure; /* enum channel_lookup */
+	uint32_t next_ms; /* it is asked for again in so long */
+	uint32_t found;   /* addresses in the answer; those in `places` are the ones to use */
+	uint32_t count;
+	char asked[124]; /* the DNS servers */
+	struct board_place places[CHANNEL_PLACES_MAX];
+};
 struct channel_listed {
 	uint32_t id;
 	uint32_t reserved;
@@ -185,6 +212,7 @@ struct channel_message {
 		struct channel_request request;
 		struct channel_result result;
 		struct channel_rows rows;
+		struct channel_answer answer;
 		struct channel_listed listed;
 		struct channel_kill kill; /* KILL, KILLED */
 		unsigned char bytes[CHANNEL_PAYLOAD_MAX];

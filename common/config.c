@@ -92,14 +92,14 @@ add_element(struct text *text, const char *list, const char *name, long index)
 	text_add(text, "]");
 }
 
-static const struct upstream_config *
-upstream_of_server(const struct config *config, const struct upstream_server_config *server)
+const struct upstream_config *
+config_upstream_of(const struct config *config, size_t server)
 {
 	for (size_t i = 0; i < config->upstream_count; i++) {
 		const struct upstream_config *upstream = &config->upstreams[i];
 
-		if (upstream->servers != NULL && server >= upstream->servers &&
-			server < upstream->servers + upstream->server_count) {
+		if (upstream->servers != NULL && &config->servers[server] >= upstream->servers &&
+			&config->servers[server] < upstream->servers + upstream->server_count) {
 			return upstream;
 		}
 	}
@@ -122,7 +122,7 @@ add_element_of(struct text *text, const struct config *config, int element)
 		add_element(text, "upstreams", upstream->name, upstream - config->upstreams);
 		break;
 	case OPTION_UPSTREAM_SERVER:
-		upstream = upstream_of_server(config, server);
+		upstream = config_upstream_of(config, (size_t)(server - config->servers));
 		if (upstream != NULL) {
 			add_element(
 				text, "upstreams", upstream->name, upstream - config->upstreams);
@@ -368,13 +368,70 @@ config_upstream(const struct config *config, const char *name)
 }
 
 const char *
-config_server_name(const struct upstream_server_config *server, char buffer[ADDRESS_TEXT_MAX])
+config_server_name(const struct upstream_server_config *server, char buffer[ENDPOINT_TEXT_MAX])
 {
 	if (server->name[0] != '\0') {
-		(void)snprintf(buffer, ADDRESS_TEXT_MAX, "%s", server->name);
+		(void)snprintf(buffer, ENDPOINT_TEXT_MAX, "%s", server->name);
 		return buffer;
 	}
-	return address_format(&server->where.items[0], buffer);
+	return endpoint_format(&server->where, buffer);
+}
+
+size_t
+config_server_rows(const struct upstream_server_config *server)
+{
+	return endpoint_is_name(&server->where) ? (size_t)server->addresses : 1;
+}
+
+const char *
+config_row_name(
+	const struct upstream_server_config *server, size_t index, char buffer[CONFIG_ROW_NAME_MAX])
+{
+	char name[ENDPOINT_TEXT_MAX];
+
+	(void)config_server_name(server, name);
+	if (endpoint_is_name(&server->where)) {
+		(void)snprintf(buffer, CONFIG_ROW_NAME_MAX, "%s/%zu", name, index + 1);
+	} else {
+		(void)snprintf(buffer, CONFIG_ROW_NAME_MAX, "%s", name);
+	}
+	return buffer;
+}
+
+bool
+config_has_names(const struct config *config)
+{
+	for (size_t i = 0; i < config->server_count; i++) {
+		if (endpoint_is_name(&config->servers[i].where)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool
+is_reached(const struct address *listener, const struct address *address, bool is_local)
+{
+	return is_local ? address_overlaps(listener, address) : address_equal(listener, address);
+}
+
+const struct listener_config *
+config_find_loop(const struct config *config, const struct upstream_config *upstream,
+	const struct address *address, bool is_local)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct listener_config *listener = &config->listeners[i];
+		bool is_user = listener->protocol == PROTOCOL_proxy && listener->upstream != NULL &&
+			       upstream->name != NULL &&
+			       strcmp(listener->upstream, upstream->name) == 0;
+
+		for (size_t k = 0; is_user && k < listener->addresses.count; k++) {
+			if (is_reached(&listener->addresses.items[k], address, is_local)) {
+				return listener;
+			}
+		}
+	}
+	return NULL;
 }
 
 int64_t

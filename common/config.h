@@ -10,6 +10,7 @@
 
 #include "common/address.h"
 #include "common/defs.h"
+#include "common/endpoint.h"
 #include "common/network.h"
 
 struct fault;
@@ -23,7 +24,9 @@ struct fault;
 #define CONFIG_ADDRESSES_MAX 16  /* of one listener */
 #define CONFIG_NETWORKS_MAX  256 /* of one option */
 #define CONFIG_UPSTREAMS_MAX 64
-#define CONFIG_SERVERS_MAX   64 /* of one upstream */
+#define CONFIG_SERVERS_MAX   64 /* of one upstream; a name counts with its places */
+#define CONFIG_PLACES_MAX    32 /* addresses of one name */
+#define CONFIG_WEIGHT_MAX    256
 
 /* Values are indices into the schema's choices. */
 enum config_on_limit { ON_LIMIT_WAIT, ON_LIMIT_REFUSE };
@@ -42,6 +45,7 @@ enum config_balance {
 };
 enum config_send_proxy { SEND_PROXY_NONE, SEND_PROXY_V1, SEND_PROXY_V2 };
 enum config_on_down { ON_DOWN_WAIT, ON_DOWN_REFUSE };
+enum config_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
 enum config_check_when { CHECK_DOWN, CHECK_ALWAYS };
 enum config_protocol {
 #define PROTOCOL(name, help) PROTOCOL_##name,
@@ -95,12 +99,13 @@ struct listener_config {
 
 /* One back end of an upstream. */
 struct upstream_server_config {
-	char *name;                /* "" : its address is its name */
-	struct address_list where; /* exactly one */
-	int64_t weight;            /* 0: no new connections */
-	int64_t max_connections;   /* over all workers; CONFIG_NONE */
-	int64_t backlog;           /* of its accept queue; CONFIG_NONE: connects are not paced */
-	bool backup;               /* only while no other server is up */
+	char *name; /* "" : its address is its name */
+	struct endpoint where;
+	int64_t addresses;       /* places for the addresses of a name; no effect without one */
+	int64_t weight;          /* 0: no new connections */
+	int64_t max_connections; /* over all workers; CONFIG_NONE */
+	int64_t backlog;         /* of its accept queue; CONFIG_NONE: connects are not paced */
+	bool backup;             /* only while no other server is up */
 	struct config_origin origin;
 };
 
@@ -152,6 +157,12 @@ struct config {
 		char *socket; /* path; "" : none */
 		char *web;    /* address; "" : none */
 	} admin;
+	struct {
+		struct address_list servers; /* none: those of /etc/resolv.conf */
+		int64_t timeout_ms;          /* of one lookup with all its retries */
+		int64_t max_ttl_ms;
+		int family; /* enum config_family */
+	} dns;
 	struct listener_config *listeners;
 	size_t listener_count;
 	struct upstream_config *upstreams;
@@ -221,9 +232,25 @@ struct config_origin config_origin_of(const struct config *config, int listener,
 const struct listener_config *config_listener(const struct config *config, const char *name);
 /** Upstream by name, or NULL. */
 const struct upstream_config *config_upstream(const struct config *config, const char *name);
-/** What messages call a server: its name, or its address. @return buffer */
+/** What messages call a server: its name, or what is written as its address. @return buffer */
 const char *config_server_name(
-	const struct upstream_server_config *server, char buffer[ADDRESS_TEXT_MAX]);
+	const struct upstream_server_config *server, char buffer[ENDPOINT_TEXT_MAX]);
+/** How many rows a server has on the board: one, or for a name one for each of its places. */
+size_t config_server_rows(const struct upstream_server_config *server);
+/** The name of row `index`, from 0: the server's, or "NAME/1" and so on. @return buffer */
+#define CONFIG_ROW_NAME_MAX (ENDPOINT_TEXT_MAX + 4)
+const char *config_row_name(const struct upstream_server_config *server, size_t index,
+	char buffer[CONFIG_ROW_NAME_MAX]);
+/** The upstream to which a server (index of all servers) belongs; NULL while it is being read. */
+const struct upstream_config *config_upstream_of(const struct config *config, size_t server);
+/** Whether DNS has to be asked for any server. */
+bool config_has_names(const struct config *config);
+/** A proxy that reaches itself makes a connection out of each connection, until all descriptors are
+ *  used. @param is_local  the address is one of this machine
+ *  @return the listener that a connection to `address` would reach and that would send it there
+ *          again; NULL: none */
+const struct listener_config *config_find_loop(const struct config *config,
+	const struct upstream_config *upstream, const struct address *address, bool is_local);
 /** Descriptors that one connection takes at most: a proxied one has two. */
 int64_t config_descriptors_each(const struct config *config);
 /** Write the names of the changed options between two configurations whose effect is `effect`, as

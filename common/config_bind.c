@@ -114,7 +114,8 @@ bind_refuse_kind(const struct bind *bind, const struct option *option, const str
 	bind_complain(bind, &node->origin, path, sentence);
 }
 
-/* An address, unlike other values, has a line of its own: remember that of the last one. */
+/* A listener's address, unlike other values, has a line of its own: remember that of the last one.
+ */
 static void
 bind_address_origin(const struct bind *bind, const struct address_list *list,
 	const struct config_origin *origin)
@@ -144,7 +145,8 @@ bind_scalar(const struct bind *bind, const struct option *option, const struct n
 	}
 	if (result == -EINVAL) {
 		bind_complain(bind, &node->origin, path, why.text);
-	} else if (option->type == OPTION_ADDRESSES && node->kind == NODE_TEXT && result == 0) {
+	} else if (option->scope == OPTION_LISTENER && option->type == OPTION_ADDRESSES &&
+		   node->kind == NODE_TEXT && result == 0) {
 		bind_address_origin(bind, field, &node->origin);
 	}
 	return result == -EINVAL ? 0 : result;
@@ -158,7 +160,7 @@ bind_array(const struct bind *bind, const struct option *option, const struct no
 
 	if (node->count == 0) {
 		bind_complain(bind, &node->origin, path,
-			option->type == OPTION_NETWORKS
+			option->type == OPTION_NETWORKS || option->fallback != NULL
 				? "an empty array; hint: write \"\" for none"
 				: "an empty array; hint: give one address or more");
 	}

@@ -6,6 +6,9 @@
 
 #include "common/config_private.h"
 
+#define UNNAMED_MAX    120 /* what a row of the statistics has room for, and the number of a place */
+#define PLACES_DEFAULT 8   /* of the schema */
+
 struct check {
 	const struct config *config;
 	struct findings *findings;
@@ -62,8 +65,7 @@ is_same_server(const struct upstream_server_config *a, const struct upstream_ser
 	if (a->name[0] != '\0' || b->name[0] != '\0') {
 		return strcmp(a->name, b->name) == 0;
 	}
-	return a->where.count > 0 && b->where.count > 0 &&
-	       address_equal(&a->where.items[0], &b->where.items[0]);
+	return a->where.kind != ENDPOINT_NONE && endpoint_equal(&a->where, &b->where);
 }
 
 static bool
@@ -79,32 +81,73 @@ is_wildcard(const struct address *address)
 	}
 }
 
-/* A proxy that reaches itself makes a connection out of each connection, until all descriptors are
- * used. */
+/* Of this machine on any machine. */
+static bool
+is_loopback(const struct address *address)
+{
+	switch (address->any.sa_family) {
+	case AF_INET:
+		return ntohl(address->in4.sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+	case AF_INET6:
+		return IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
+	default:
+		return false;
+	}
+}
+
 static void
-check_loop(const struct check *check, const struct upstream_config *upstream,
+check_address(const struct check *check, const struct upstream_config *upstream,
 	const struct upstream_server_config *server)
 {
-	const struct config *config = check->config;
+	const struct address *address = &server->where.address;
+	const struct listener_config *listener;
 	char text[ADDRESS_TEXT_MAX];
 
-	for (size_t i = 0; i < config->listener_count; i++) {
-		const struct listener_config *listener = &config->listeners[i];
-		bool is_user = listener->protocol == PROTOCOL_proxy && listener->upstream != NULL &&
-			       upstream->name != NULL &&
-			       strcmp(listener->upstream, upstream->name) == 0;
+	if (is_wildcard(address)) {
+		complain(check, server_element(check, server), "address",
+			"every address is none to connect to; hint: give the address of the back "
+			"end, as \"127.0.0.1:%u\"",
+			address_port(address));
+		return;
+	}
+	listener = config_find_loop(check->config, upstream, address, is_loopback(address));
+	if (listener != NULL) {
+		complain(check, server_element(check, server), "address",
+			"%s is listener %s itself, which would connect to itself "
+			"without end; hint: give the address of the back end",
+			address_format(address, text),
+			listener->name != NULL ? listener->name : "?");
+	}
+}
 
-		for (size_t k = 0; is_user && k < listener->addresses.count; k++) {
-			if (address_overlaps(
-				    &listener->addresses.items[k], &server->where.items[0])) {
-				complain(check, server_element(check, server), "address",
-					"%s is listener %s itself, which would connect to itself "
-					"without end; hint: give the address of the back end",
-					address_format(&server->where.items[0], text),
-					listener->name != NULL ? listener->name : "?");
-				return;
-			}
-		}
+#ifdef HAVE_CARES
+static const bool can_resolve = true;
+#else
+static const bool can_resolve = false;
+#endif
+
+static void
+check_dns_name(const struct check *check, const struct upstream_server_config *server)
+{
+	int element = server_element(check, server);
+	char name[ENDPOINT_TEXT_MAX];
+
+	if (!can_resolve) {
+		complain(check, element, "address",
+			"%s is a name, and this acceptd was built without c-ares, which would look "
+			"it up; hint: write an address",
+			endpoint_format(&server->where, name));
+	}
+	if (server->name[0] == '\0' &&
+		strlen(endpoint_format(&server->where, name)) > UNNAMED_MAX) {
+		complain(check, element, "address",
+			"a name of more than %d characters in logs and statistics; hint: give the "
+			"server a short one, as name = \"java\"",
+			UNNAMED_MAX);
+	}
+	if (server->where.kind == ENDPOINT_SRV && server->weight != 1) {
+		complain(check, element, "weight",
+			"no effect, for SRV records say the weights; hint: remove it");
 	}
 }
 
@@ -128,13 +171,13 @@ check_server(const struct check *check, const struct upstream_config *upstream,
 			break;
 		}
 	}
-	if (server->where.count > 0 && is_wildcard(&server->where.items[0])) {
-		complain(check, element, "address",
-			"every address is none to connect to; hint: give the address of the back "
-			"end, as \"127.0.0.1:%u\"",
-			address_port(&server->where.items[0]));
-	} else if (server->where.count > 0) {
-		check_loop(check, upstream, server);
+	if (server->where.kind == ENDPOINT_ADDRESS) {
+		check_address(check, upstream, server);
+	} else if (endpoint_is_name(&server->where)) {
+		check_dns_name(check, server);
+	}
+	if (server->where.kind == ENDPOINT_ADDRESS && server->addresses != PLACES_DEFAULT) {
+		complain(check, element, "addresses", "no effect, for address is not a name");
 	}
 }
 
@@ -143,10 +186,18 @@ check_servers(const struct check *check, size_t index)
 {
 	const struct upstream_config *upstream = &check->config->upstreams[index];
 	bool is_usable = upstream->server_count == 0; /* which was told already */
+	size_t rows = 0;
 
 	for (size_t i = 0; i < upstream->server_count; i++) {
 		check_server(check, upstream, &upstream->servers[i]);
 		is_usable = is_usable || upstream->servers[i].weight > 0;
+		rows += config_server_rows(&upstream->servers[i]);
+	}
+	if (rows > CONFIG_SERVERS_MAX) {
+		complain(check, config_upstream_element(check->config, index), "servers",
+			"%zu servers, counting the addresses of each name; allowed: up to %d; "
+			"hint: lower 'addresses' of the names",
+			rows, CONFIG_SERVERS_MAX);
 	}
 	if (!is_usable) {
 		complain(check, config_upstream_element(check->config, index), "servers",
@@ -203,11 +254,30 @@ check_user(const struct check *check, int index)
 	}
 }
 
+/* Those that are asked for names. */
+static void
+check_dns_servers(const struct check *check)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	for (size_t i = 0; i < check->config->dns.servers.count; i++) {
+		const struct address *address = &check->config->dns.servers.items[i];
+
+		if (address->any.sa_family == AF_UNIX || is_wildcard(address)) {
+			complain(check, CONFIG_TOP, "dns.servers",
+				"%s is not the address of a DNS server; hint: write it as "
+				"\"10.0.0.2:53\"",
+				address_format(address, text));
+		}
+	}
+}
+
 void
 config_check_upstreams(const struct config *config, struct findings *findings)
 {
 	const struct check check = {config, findings};
 
+	check_dns_servers(&check);
 	for (size_t i = 0; i < config->upstream_count; i++) {
 		check_upstream_name(&check, i);
 		check_servers(&check, i);

@@ -21,6 +21,7 @@ static const char *const balance_choices[] = {
 	"round_robin", "least_connections", "client_hash", "random_two", NULL};
 static const char *const send_proxy_choices[] = {"none", "v1", "v2", NULL};
 static const char *const on_down_choices[] = {"wait", "refuse", NULL};
+static const char *const family_choices[] = {"any", "ipv4", "ipv6", NULL};
 static const char *const check_when_choices[] = {"down", "always", NULL};
 static const char *const protocol_choices[] = {
 #define PROTOCOL(name, help) #name,
@@ -119,6 +120,22 @@ const struct option config_schema[] = {
 	 .max = 127, .effect = EFFECT_AT_ONCE,
 	 .help = "Address of the page and of the metrics for Prometheus, as \"127.0.0.1:7080\"; "
 		 "whoever reaches it can read; empty: none."},
+
+	{SERVER(dns.servers), .path = "dns.servers", .type = OPTION_ADDRESSES, .fallback = "",
+	 .effect = EFFECT_AT_ONCE,
+	 .help = "DNS servers, as \"10.0.0.2:53\", that are asked for the names of back ends; empty: "
+		 "those of /etc/resolv.conf, which is read again for each lookup."},
+	{SERVER(dns.timeout_ms), .path = "dns.timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "5s", .min = 100, .max = 60 * SECOND, .effect = EFFECT_AT_ONCE,
+	 .help = "A lookup that takes longer, with all its retries, has failed: the last answer "
+		 "holds, and the name is asked for again, soon at first and then every 30s."},
+	{SERVER(dns.max_ttl_ms), .path = "dns.max_ttl", .type = OPTION_DURATION_MS,
+	 .fallback = "5m", .min = SECOND, .max = DAY, .effect = EFFECT_AT_ONCE,
+	 .help = "Names are asked for again when the TTL of the answer has passed, but at least so "
+		 "often, and at most once a second."},
+	{SERVER(dns.family), .path = "dns.family", .type = OPTION_CHOICE, .fallback = "any",
+	 .choices = family_choices, .effect = EFFECT_AT_ONCE,
+	 .help = "Which addresses are asked for: IPv4 and IPv6 (\"any\"), or one of them."},
 
 	{LISTENER(name), .path = "name", .type = OPTION_TEXT, .min = 1, .max = 31,
 	 .effect = EFFECT_AT_ONCE,
@@ -295,11 +312,17 @@ const struct option config_schema[] = {
 	{UPSTREAM_SERVER(name), .path = "name", .type = OPTION_TEXT, .fallback = "", .max = 31,
 	 .effect = EFFECT_AT_ONCE,
 	 .help = "Name of the server in logs, statistics and commands; empty: its address."},
-	{UPSTREAM_SERVER(where), .path = "address", .type = OPTION_ADDRESS,
+	{UPSTREAM_SERVER(where), .path = "address", .type = OPTION_ENDPOINT,
 	 .effect = EFFECT_AT_ONCE,
-	 .help = "Where it listens: \"10.0.0.7:8080\", \"[2001:db8::7]:8080\", \"unix:/path\"."},
+	 .help = "Where it listens: \"10.0.0.7:8080\", \"[2001:db8::7]:8080\", \"unix:/path\"; or a "
+		 "name, which stands for all its addresses: \"java.internal:8080\", or "
+		 "\"srv:_http._tcp.internal\" for SRV records, which say ports and weights."},
+	{UPSTREAM_SERVER(addresses), .path = "addresses", .type = OPTION_COUNT, .fallback = "8",
+	 .min = 1, .max = CONFIG_PLACES_MAX, .effect = EFFECT_AT_ONCE,
+	 .help = "For a name: how many of its addresses are used at the same time. Each is a server "
+		 "of its own, NAME/1 and so on, to which the options here apply."},
 	{UPSTREAM_SERVER(weight), .path = "weight", .type = OPTION_COUNT, .fallback = "1",
-	 .min = 0, .max = 256, .effect = EFFECT_AT_ONCE,
+	 .min = 0, .max = CONFIG_WEIGHT_MAX, .effect = EFFECT_AT_ONCE,
 	 .help = "Its share beside the other servers; 0: no new connections."},
 	{UPSTREAM_SERVER(max_connections), .path = "max_connections", .type = OPTION_COUNT,
 	 .fallback = "none", .min = 1, .max = 100000000, .words = NONE, .effect = EFFECT_AT_ONCE,

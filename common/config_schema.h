@@ -22,8 +22,9 @@ enum option_type {
 	OPTION_TEXT,        /* char *; owned by the config */
 	OPTION_CHOICE,      /* int; index into choices */
 	OPTION_MODE,        /* int64_t; permissions as "0660" */
-	OPTION_ADDRESSES,   /* struct address_list: one string or an array of them */
-	OPTION_ADDRESS,     /* struct address_list of one */
+	OPTION_ADDRESSES,   /* struct address_list: one string or an array of them, "" for none
+			     * where that is the default */
+	OPTION_ENDPOINT,    /* struct endpoint */
 	OPTION_NETWORKS,    /* struct network_list: one string or an array of them */
 };
 

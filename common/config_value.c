@@ -9,6 +9,7 @@
 
 #include "common/address.h"
 #include "common/config.h"
+#include "common/endpoint.h"
 #include "common/fault.h"
 #include "common/network.h"
 #include "common/text.h"
@@ -22,7 +23,7 @@ static const char *const type_names[] = {
 	[OPTION_CHOICE] = "a word",
 	[OPTION_MODE] = "permissions",
 	[OPTION_ADDRESSES] = "an address or an array of them",
-	[OPTION_ADDRESS] = "an address",
+	[OPTION_ENDPOINT] = "an address",
 	[OPTION_NETWORKS] = "a network or an array of them",
 };
 
@@ -112,12 +113,14 @@ config_value_add_allowed(struct text *text, const struct option *option)
 		break;
 	case OPTION_ADDRESSES:
 		text_add(text,
-			"1 to %d addresses as \"127.0.0.1:80\", \"[::1]:80\", \"*:80\", "
+			"%s1 to %d addresses as \"127.0.0.1:80\", \"[::1]:80\", \"*:80\", "
 			"\"unix:/path\"",
-			CONFIG_ADDRESSES_MAX);
+			option->fallback != NULL ? "\"\" or " : "", CONFIG_ADDRESSES_MAX);
 		break;
-	case OPTION_ADDRESS:
-		text_add(text, "one address as \"127.0.0.1:80\", \"[::1]:80\", \"unix:/path\"");
+	case OPTION_ENDPOINT:
+		text_add(text, "one address as \"127.0.0.1:80\", \"[::1]:80\", \"unix:/path\", or "
+			       "a name as "
+			       "\"java.internal:80\", \"srv:_http._tcp.internal\"");
 		break;
 	case OPTION_NETWORKS:
 		text_add(text,
@@ -304,9 +307,8 @@ add_address(struct address_list *list, const char *string, struct fault *why)
 	int result;
 
 	if (list->count == CONFIG_ADDRESSES_MAX) {
-		return fault_say(why, EINVAL,
-			"too many addresses; allowed: 1 to %d in one listener",
-			CONFIG_ADDRESSES_MAX);
+		return fault_say(
+			why, EINVAL, "too many addresses; allowed: 1 to %d", CONFIG_ADDRESSES_MAX);
 	}
 	result = address_parse(string, &address, why);
 	if (result < 0) {
@@ -363,8 +365,10 @@ config_value_set_text(const struct option *option, void *field, const char *text
 	case OPTION_CHOICE:
 		return set_choice(option, field, text, why);
 	case OPTION_ADDRESSES:
-	case OPTION_ADDRESS:
-		return add_address(field, text, why);
+		return option->fallback != NULL && text[0] == '\0' ? 0
+								   : add_address(field, text, why);
+	case OPTION_ENDPOINT:
+		return endpoint_parse(text, field, why);
 	case OPTION_NETWORKS:
 		return add_network(field, text, why);
 	case OPTION_DURATION_MS:
@@ -388,7 +392,7 @@ config_value_set_number(const struct option *option, void *field, int64_t number
 		[OPTION_CHOICE] = NULL,
 		[OPTION_MODE] = "permissions stand in quotes, as \"0660\"",
 		[OPTION_ADDRESSES] = "an address stands in quotes",
-		[OPTION_ADDRESS] = "an address stands in quotes",
+		[OPTION_ENDPOINT] = "an address stands in quotes",
 		[OPTION_NETWORKS] = "a network stands in quotes",
 	};
 
@@ -444,11 +448,16 @@ add_quantity(struct text *text, const struct option *option, int64_t number)
 	}
 }
 
+/* An empty array is a mistake in a file, an empty text is not. */
 static void
 add_addresses(struct text *text, const struct address_list *list)
 {
 	char address[ADDRESS_TEXT_MAX];
 
+	if (list->count == 0) {
+		text_add(text, "\"\"");
+		return;
+	}
 	text_add(text, "[");
 	for (size_t i = 0; i < list->count; i++) {
 		text_add(text, i == 0 ? " " : ", ");
@@ -457,7 +466,6 @@ add_addresses(struct text *text, const struct address_list *list)
 	text_add(text, " ]");
 }
 
-/* An empty array is a mistake in a file, an empty text is not. */
 static void
 add_networks(struct text *text, const struct network_list *list)
 {
@@ -478,7 +486,7 @@ add_networks(struct text *text, const struct network_list *list)
 void
 config_value_add(struct text *text, const struct option *option, const void *field)
 {
-	char address[ADDRESS_TEXT_MAX];
+	char endpoint[ENDPOINT_TEXT_MAX];
 
 	switch (option->type) {
 	case OPTION_BOOL:
@@ -493,9 +501,8 @@ config_value_add(struct text *text, const struct option *option, const void *fie
 	case OPTION_ADDRESSES:
 		add_addresses(text, field);
 		break;
-	case OPTION_ADDRESS:
-		add_quoted(
-			text, address_format(((const struct address_list *)field)->items, address));
+	case OPTION_ENDPOINT:
+		add_quoted(text, endpoint_format(field, endpoint));
 		break;
 	case OPTION_NETWORKS:
 		add_networks(text, field);
@@ -558,8 +565,9 @@ config_value_equal(const struct option *option, const void *a, const void *b)
 	case OPTION_CHOICE:
 		return *(const int *)a == *(const int *)b;
 	case OPTION_ADDRESSES:
-	case OPTION_ADDRESS:
 		return equal_addresses(a, b);
+	case OPTION_ENDPOINT:
+		return endpoint_equal(a, b);
 	case OPTION_NETWORKS:
 		return equal_networks(a, b);
 	default:
@@ -573,7 +581,7 @@ config_value_clear(const struct option *option, void *field)
 	if (option->type == OPTION_TEXT) {
 		free(*(char **)field);
 		*(char **)field = NULL;
-	} else if (option->type == OPTION_ADDRESSES || option->type == OPTION_ADDRESS) {
+	} else if (option->type == OPTION_ADDRESSES) {
 		struct address_list *list = field;
 
 		free(list->items);

@@ -10,10 +10,10 @@ take(const struct upstream_config *upstream, const struct upstream_server_config
 	struct machine_backlogs *backlogs)
 {
 	struct sock_diag_queue queue;
-	char name[ADDRESS_TEXT_MAX];
+	char name[ENDPOINT_TEXT_MAX];
 
-	if (server->backlog == CONFIG_NONE || server->where.count != 1 ||
-		sock_diag_listener(&server->where.items[0], &queue) != 0) {
+	if (server->backlog == CONFIG_NONE || server->where.kind != ENDPOINT_ADDRESS ||
+		sock_diag_listener(&server->where.address, &queue) != 0) {
 		return;
 	}
 	if (backlogs->known++ == 0 ||

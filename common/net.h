@@ -129,6 +129,9 @@ int net_socket_error(int fd);
 /** Whether a connection that nobody reads from has failed: two system calls if so, else one.
  *  @return positive errno, told once, EPIPE being a reset after the peer's end of file; or 0 */
 int net_connection_error(int fd);
+/** Whether a connection to it ends on this machine: loopback, or the address of an interface (asked
+ *  of the kernel). */
+bool net_is_local(const struct address *address);
 /** Who listens on an address of this network namespace, as "pid 812 (nginx)", by /proc/net and
  *  /proc/PID/fd; "another process" if it cannot be found out, as for one of another user unless we
  *  are root. Reads many files: for a failed start or reload only. @return buffer */

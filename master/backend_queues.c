@@ -1,5 +1,5 @@
-/* Only servers whose address is in the configuration are asked about; what the kernel does not tell
- * is not known, and never guessed. */
+/* Only addresses that are in the configuration, or in the places of its names, are asked about;
+ * what the kernel does not tell is not known, and never guessed. */
 #include "master/backend_queues.h"
 
 #include <inttypes.h>
@@ -54,24 +54,41 @@ look_at(struct master *master, int row, const struct address *address)
 	compare(master, head, &tolds[row], queue.limit);
 }
 
+/* A name has a row for each of its places. */
+static void
+look_at_server(struct master *master, int upstream_row, const struct upstream_server_config *server)
+{
+	size_t rows = config_server_rows(server);
+	char name[CONFIG_ROW_NAME_MAX];
+
+	for (size_t i = 0; i < rows; i++) {
+		int row = board_find_server(
+			&master->board, upstream_row, config_row_name(server, i, name));
+		struct address address = server->where.address;
+		struct board_place place;
+
+		if (row < 0 || !board_server_is_open(&master->board, row)) {
+			continue;
+		}
+		board_read_place(&master->board, row, &place);
+		if (place.state == BOARD_PLACE_HELD) {
+			board_place_address(&place, &address);
+		}
+		look_at(master, row, &address);
+	}
+}
+
 void
 backend_queues_look(struct master *master)
 {
 	const struct config *config = master->config;
-	char name[ADDRESS_TEXT_MAX];
 
 	for (size_t i = 0; i < config->upstream_count; i++) {
 		const struct upstream_config *upstream = &config->upstreams[i];
 		int upstream_row = board_find_upstream(&master->board, upstream->name);
 
 		for (size_t k = 0; k < upstream->server_count; k++) {
-			const struct upstream_server_config *server = &upstream->servers[k];
-			int row = board_find_server(
-				&master->board, upstream_row, config_server_name(server, name));
-
-			if (row >= 0 && server->where.count == 1) {
-				look_at(master, row, &server->where.items[0]);
-			}
+			look_at_server(master, upstream_row, &upstream->servers[k]);
 		}
 	}
 }

@@ -1,5 +1,6 @@
 #include "master/backends.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,18 +9,26 @@
 #include "common/board.h"
 #include "common/config.h"
 #include "common/fault.h"
+#include "common/net.h"
 #include "common/text.h"
 #include "master/master.h"
+#include "master/names.h"
+
+static_assert(BOARD_SERVER_MAX > 120 + sizeof("/32"), "the configuration allows such names");
 
 static int
 register_servers(struct board *board, int upstream, const struct upstream_config *config)
 {
-	char name[ADDRESS_TEXT_MAX];
+	char name[CONFIG_ROW_NAME_MAX];
 	int row = 0;
 
 	for (size_t i = 0; i < config->server_count && row >= 0; i++) {
-		row = board_server_index(
-			board, upstream, config_server_name(&config->servers[i], name));
+		const struct upstream_server_config *server = &config->servers[i];
+		size_t rows = config_server_rows(server);
+
+		for (size_t k = 0; k < rows && row >= 0; k++) {
+			row = board_server_index(board, upstream, config_row_name(server, k, name));
+		}
 	}
 	return row < 0 ? row : 0;
 }
@@ -44,13 +53,18 @@ backends_register(struct board *board, const struct config *config, struct fault
 }
 
 static void
-use_server(struct board *board, int upstream, const struct upstream_server_config *config)
+use_row(struct board *board, int upstream, const struct upstream_server_config *config,
+	size_t index)
 {
-	char name[ADDRESS_TEXT_MAX];
-	int row = board_find_server(board, upstream, config_server_name(config, name));
+	char name[CONFIG_ROW_NAME_MAX];
+	int row = board_find_server(board, upstream, config_row_name(config, index, name));
 	struct board_server_head *head = &board->writable->servers[row];
 
-	(void)address_format(&config->where.items[0], head->address);
+	head->address[0] = '\0';
+	if (config->where.kind == ENDPOINT_ADDRESS) {
+		(void)address_format(&config->where.address, head->address);
+	}
+	names_use_row(board, row, config, index);
 	/* An order holds until the file says something else. */
 	if (stat_get(&head->configured_weight) != (uint64_t)config->weight) {
 		stat_set(&head->weight, 0);
@@ -62,6 +76,16 @@ use_server(struct board *board, int upstream, const struct upstream_server_confi
 	stat_set(&head->configured_max, (uint64_t)config->max_connections);
 	stat_set(&head->configured_backlog, (uint64_t)config->backlog);
 	atomic_store(&head->is_configured, 1);
+}
+
+static void
+use_server(struct board *board, int upstream, const struct upstream_server_config *config)
+{
+	size_t rows = config_server_rows(config);
+
+	for (size_t i = 0; i < rows; i++) {
+		use_row(board, upstream, config, i);
+	}
 }
 
 void
@@ -84,39 +108,91 @@ backends_use(struct board *board, const struct config *config)
 	}
 }
 
+/* The kernel is asked only where it matters. */
+const struct listener_config *
+backends_find_loop(const struct config *config, const struct upstream_config *upstream,
+	const struct address *address)
+{
+	const struct listener_config *listener = config_find_loop(config, upstream, address, true);
+	bool is_certain = config_find_loop(config, upstream, address, false) != NULL;
+
+	return listener != NULL && (is_certain || net_is_local(address)) ? listener : NULL;
+}
+
 const char *
 backends_name(const struct board *board, int server, char buffer[BACKENDS_NAME_MAX])
 {
 	const struct board_server_head *head = &board->master->servers[server];
+	char where[ADDRESS_TEXT_MAX];
+	struct board_place place;
+	struct address address;
+	struct text text;
 
-	(void)snprintf(buffer, BACKENDS_NAME_MAX, "%s/%s",
-		board->master->upstreams[head->upstream].name, head->name);
+	text_init(&text, buffer, BACKENDS_NAME_MAX);
+	text_add(&text, "%s/%s", board->master->upstreams[head->upstream].name, head->name);
+	board_read_place(board, server, &place);
+	if (place.state != BOARD_PLACE_EMPTY) {
+		board_place_address(&place, &address);
+		text_add(&text, " (%s)", address_format(&address, where));
+	}
 	return buffer;
 }
 
 /* --- orders --- */
 
-/* @return the row; -ENOENT, or -EEXIST when several servers have this name */
-static int
-find_by_name(const struct board *board, const char *wanted)
-{
-	int found = -ENOENT;
+/* The rows that an order is meant for. */
+struct addressees {
+	bool is_meant[BOARD_SERVERS];
+	int first; /* -ENOENT: nobody */
+	bool is_ambiguous;
+};
 
+/* Whether a row is meant by a server's name: it has it, or is a place of the server that has. */
+static bool
+is_named(const struct board_server_head *head, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strcmp(head->name, name) == 0 ||
+	       (head->place > 0 && strncmp(head->name, name, len) == 0 && head->name[len] == '/' &&
+		       strchr(head->name + len + 1, '/') == NULL);
+}
+
+/* "SERVER" or "UPSTREAM/SERVER"; a server's name may have a slash itself. */
+static void
+find_addressees(const struct board *board, const char *wanted, struct addressees *found)
+{
+	int upstream = -1;
+
+	memset(found, 0, sizeof(*found));
+	found->first = -ENOENT;
 	for (int i = 0; i < BOARD_SERVERS; i++) {
 		const struct board_server_head *head = &board->writable->servers[i];
-		char name[2 * BOARD_SERVER_MAX];
+		const char *above = board->writable->upstreams[head->upstream].name;
+		size_t len = strlen(above);
+		bool is_full = strncmp(wanted, above, len) == 0 && wanted[len] == '/' &&
+			       is_named(head, wanted + len + 1);
 
-		if (atomic_load(&board->writable->servers[i].is_configured) == 0) {
+		if (atomic_load(&board->writable->servers[i].is_configured) == 0 ||
+			(!is_full && !is_named(head, wanted))) {
 			continue;
 		}
-		if (strcmp(backends_name(board, i, name), wanted) == 0) {
-			return i;
-		}
-		if (strcmp(head->name, wanted) == 0) {
-			found = found == -ENOENT ? i : -EEXIST;
-		}
+		found->is_ambiguous =
+			found->is_ambiguous || (upstream >= 0 && upstream != head->upstream);
+		upstream = head->upstream;
+		found->is_meant[i] = true;
+		found->first = found->first < 0 ? i : found->first;
 	}
-	return found;
+}
+
+/* Whether the order names this place alone, with its number. */
+static bool
+is_order_to_place(const struct board_server_head *head, const char *wanted)
+{
+	size_t len = strlen(head->name), wanted_len = strlen(wanted);
+
+	return head->place > 0 && wanted_len >= len &&
+	       strcmp(wanted + wanted_len - len, head->name) == 0;
 }
 
 static int
@@ -166,12 +242,26 @@ take_word(const char **at, char *word, size_t size)
 	return true;
 }
 
+/* "back end u/java", "back end u/java, 8 places" */
+static void
+tell_obeyed(
+	const struct board *board, int row, int count, const char *name, char *text, size_t size)
+{
+	char full[BACKENDS_NAME_MAX];
+
+	if (count == 1) {
+		(void)snprintf(text, size, "back end %s", backends_name(board, row, full));
+	} else {
+		(void)snprintf(text, size, "back end %s, each of its %d places", name, count);
+	}
+}
+
 int
 backends_order(struct board *board, const char *order, char *text, size_t size)
 {
 	char name[2 * BOARD_SERVER_MAX] = "", verb[16] = "", number[16] = "";
-	char full[2 * BOARD_SERVER_MAX];
-	int row;
+	struct addressees found;
+	int count = 0;
 
 	if (!take_word(&order, name, sizeof(name)) || !take_word(&order, verb, sizeof(verb)) ||
 		!take_word(&order, number, sizeof(number)) || *order != '\0') {
@@ -180,23 +270,32 @@ backends_order(struct board *board, const char *order, char *text, size_t size)
 			"or max N");
 		return -EINVAL;
 	}
-	row = find_by_name(board, name);
-	if (row < 0) {
+	find_addressees(board, name, &found);
+	if (found.first < 0 || found.is_ambiguous) {
 		(void)snprintf(text, size,
-			row == -EEXIST
+			found.is_ambiguous
 				? "several upstreams have a server '%s'; write UPSTREAM/SERVER"
 				: "there is no server '%s'; acceptctl upstreams shows them",
 			name);
-		return row == -EEXIST ? -EINVAL : row;
+		return found.is_ambiguous ? -EINVAL : -ENOENT;
 	}
-	if (obey(&board->writable->servers[row], verb, number) != 0) {
-		(void)snprintf(text, size,
-			"'%s %s' is no order; allowed: drain, ready, weight 0..256, max "
-			"0..100000000 or none",
-			verb, number);
-		return -EINVAL;
+	for (int i = found.first; i < BOARD_SERVERS; i++) {
+		if (!found.is_meant[i]) {
+			continue;
+		}
+		if (obey(&board->writable->servers[i], verb, number) != 0) {
+			(void)snprintf(text, size,
+				"'%s %s' is no order; allowed: drain, ready, weight 0..256, max "
+				"0..100000000 or none",
+				verb, number);
+			return -EINVAL;
+		}
+		board->writable->servers[i].is_ordered_alone =
+			is_order_to_place(&board->writable->servers[i], name);
+		count++;
 	}
-	(void)snprintf(text, size, "back end %s: %s%s%s", backends_name(board, row, full), verb,
+	tell_obeyed(board, found.first, count, name, text, size);
+	(void)snprintf(text + strlen(text), size - strlen(text), ": %s%s%s", verb,
 		number[0] != '\0' ? " " : "", number);
 	return 0;
 }

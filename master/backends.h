@@ -7,9 +7,12 @@
 #include "common/board.h"
 #include "common/defs.h"
 
+struct address;
 struct config;
 struct fault;
+struct listener_config;
 struct master;
+struct upstream_config;
 
 /** Give every upstream and server of a configuration its row, before workers look for it.
  *  @return 0; -ENOSPC after too many different names in the life of this master */
@@ -17,12 +20,21 @@ int backends_register(
 	struct board *board, const struct config *config, struct fault *why) MUST_CHECK;
 /** This configuration is in force: what it says of the servers, for who shows it. */
 void backends_use(struct board *board, const struct config *config);
+/** The listener that would send to itself what it sends to this address of a server of the
+ * upstream; NULL: none. */
+const struct listener_config *backends_find_loop(const struct config *config,
+	const struct upstream_config *upstream, const struct address *address);
+/** The row is a place that has another address from now on: what was found out and what was ordered
+ *  of the one before is void; an order to the whole name holds. */
+void backends_forget(struct board *board, int row);
 /** Obey "NAME drain", "NAME ready", "NAME weight N", "NAME max N" ("none": no limit).
- *  @param text  what was done, or why not
+ * The name of a server that has several rows means all of them. @param text  what was done, or why
+ * not
  *  @return 0; -EINVAL; -ENOENT */
 int backends_order(struct board *board, const char *order, char *text, size_t size) MUST_CHECK;
-#define BACKENDS_NAME_MAX (2 * BOARD_SERVER_MAX)
-/** "UPSTREAM/SERVER". @return buffer */
+#define BACKENDS_NAME_MAX (BOARD_NAME_MAX + BOARD_SERVER_MAX + ADDRESS_TEXT_MAX)
+/** "UPSTREAM/SERVER", of a place with its address: "UPSTREAM/NAME/1 (10.0.0.7:80)". @return buffer
+ */
 const char *backends_name(const struct board *board, int server, char buffer[BACKENDS_NAME_MAX]);
 /** Once a second: tell which servers went down or came up, which dropped our SYNs, and to which we
  *  have no local port left. */

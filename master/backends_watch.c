@@ -27,6 +27,20 @@ static struct watch {
 	struct told no_port;
 } watches[BOARD_SERVERS];
 
+void
+backends_forget(struct board *board, int row)
+{
+	struct board_server_head *head = &board->writable->servers[row];
+
+	watches[row].verdict = 0;
+	if (head->is_ordered_alone != 0) {
+		head->is_ordered_alone = 0;
+		atomic_store(&head->is_drained, 0);
+		stat_set(&head->weight, 0);
+		stat_set(&head->max_connections, 0);
+	}
+}
+
 static uint64_t
 sum(const struct board *board, int server, enum stat_server_index index)
 {
@@ -73,6 +87,7 @@ count_up(const struct board *board, int upstream)
 		uint64_t verdict;
 
 		if (board->master->servers[i].upstream == upstream &&
+			board_server_is_open(board, i) &&
 			atomic_load(&board->writable->servers[i].is_configured) != 0) {
 			verdict = board_server_verdict(board, i);
 			count += verdict == 0 || BOARD_VERDICT_IS_UP(verdict);

@@ -21,6 +21,7 @@
 #include "master/doors.h"
 #include "master/fleet.h"
 #include "master/master.h"
+#include "master/names.h"
 #include "master/requests.h"
 
 #define MESSAGES_PER_TURN 64
@@ -158,6 +159,12 @@ monitor_hear(struct monitor_child *monitor)
 	case CHANNEL_REQUEST:
 		requests_take(monitor->master, &message.request);
 		break;
+	case CHANNEL_ANSWER:
+		if (names_take(monitor->master, &message.answer) != 0) {
+			monitor_kill(monitor, "answered for a name that nobody asked for");
+			return -EPROTO;
+		}
+		break;
 	default:
 		monitor_kill(monitor, "broke the grammar of its channel");
 		return -EPROTO;
@@ -231,6 +238,14 @@ monitor_plan_next(struct monitor_child *monitor, int64_t healthy_ms, bool *is_to
 	return words;
 }
 
+/* To show something, or to look up names. */
+static bool
+monitor_is_needed(const struct monitor_child *monitor)
+{
+	return !doors_are_closed(monitor->master->doors) ||
+	       config_has_names(monitor->master->config);
+}
+
 static void
 monitor_give_birth(struct monitor_child *monitor)
 {
@@ -238,7 +253,7 @@ monitor_give_birth(struct monitor_child *monitor)
 	bool is_told;
 	int status;
 
-	if (monitor->pid > 0 || monitor->is_closing || doors_are_closed(monitor->master->doors)) {
+	if (monitor->pid > 0 || monitor->is_closing || !monitor_is_needed(monitor)) {
 		return;
 	}
 	monitor->is_leaving = false;
@@ -363,7 +378,7 @@ monitor_child_apply(struct monitor_child *monitor)
 	}
 	if (monitor->pid == 0) {
 		monitor_give_birth(monitor);
-	} else if (doors_are_closed(monitor->master->doors)) {
+	} else if (!monitor_is_needed(monitor)) {
 		monitor_dismiss(monitor);
 	} else {
 		monitor_child_send_log(monitor);

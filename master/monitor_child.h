@@ -1,6 +1,6 @@
-/* The monitor as a child: started when there is a door to serve, replaced when it ends, ended last.
- * It is no worker: whatever becomes of it, nothing waits for it and nobody else notices. All
- * functions but the first accept that there is none (NULL). */
+/* The monitor as a child: started when there is a door to serve or a name to look up, replaced when
+ * it ends, ended last. It is no worker: whatever becomes of it, nothing waits for it and nobody
+ * else notices. All functions but the first accept that there is none (NULL). */
 #pragma once
 
 #include <ev.h>
@@ -32,7 +32,7 @@ struct monitor_child {
 };
 
 /** @param monitor  zeroed; borrowed from here on
- *  Start the monitor if there is a door open; later again when it ends. */
+ *  Start the monitor if it has something to do; later again when it ends. */
 int monitor_child_start(
 	struct monitor_child *monitor, struct master *master, struct fault *why) MUST_CHECK;
 /** After a commit: tell it the configuration and the doors in force, start or end it. */

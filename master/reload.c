@@ -204,6 +204,7 @@ reload_reopen(struct master *master)
 	 */
 	reconfigure_next_generation(master);
 	master->reload->is_running = true;
+	monitor_child_apply(master->monitor);
 	fleet_apply(master->fleet, reload_on_reopened);
 }
 

@@ -298,6 +298,7 @@ world_check(const struct world *world, struct findings *findings)
 	world_check_session_log(world, findings);
 	world_check_addresses(world, findings);
 	world_check_doors(world, findings);
+	world_check_loops(world, findings);
 	world_check_descriptors(world, findings);
 	world_check_backlogs(world, findings);
 	world_check_kernel(world, findings);

@@ -14,6 +14,7 @@
 #include "common/config.h"
 #include "common/net.h"
 #include "master/activation.h"
+#include "master/backends.h"
 #include "master/listeners.h"
 #include "master/world.h"
 
@@ -263,6 +264,32 @@ world_check_addresses(const struct world *world, struct findings *findings)
 		for (size_t j = 0; j < listener->addresses.count; j++) {
 			probe.address = &listener->addresses.items[j];
 			probe_address(&probe);
+		}
+	}
+}
+
+void
+world_check_loops(const struct world *world, struct findings *findings)
+{
+	const struct config *config = world->config;
+	char text[ADDRESS_TEXT_MAX];
+
+	for (size_t i = 0; i < config->server_count; i++) {
+		const struct upstream_server_config *server = &config->servers[i];
+		const struct upstream_config *upstream = config_upstream_of(config, i);
+		const struct listener_config *listener =
+			server->where.kind != ENDPOINT_ADDRESS
+				? NULL
+				: backends_find_loop(config, upstream, &server->where.address);
+
+		if (listener != NULL) {
+			findings_add(findings, FINDING_WORLD, &server->origin,
+				"upstreams[%s]: %s is an address of this machine, and so of "
+				"listener %s, which would connect to itself without end; give the "
+				"address of the back end, or let the listener have single "
+				"addresses",
+				upstream->name, address_format(&server->where.address, text),
+				listener->name);
 		}
 	}
 }

@@ -224,7 +224,8 @@ judge_master(const struct reading *before, const struct reading *now, struct hea
 static bool
 is_serving(const struct reading_server *server)
 {
-	return server->is_configured && server->is_up && !server->is_drained && server->weight > 0;
+	return server->is_configured && reading_is_open(server) && server->is_up &&
+	       !server->is_drained && server->weight > 0;
 }
 
 /* @return whether it is the first row of its upstream, which then is judged with it */
@@ -262,6 +263,22 @@ judge_upstream(const struct reading *now, const struct reading_server *first, st
 }
 
 static void
+judge_lookup(const struct reading_server *first, struct health *health)
+{
+	char span_buffer[64];
+	struct text span;
+
+	if (first->place == 1 && first->lookup.state == BOARD_LOOKUP_FAILING) {
+		text_init(&span, span_buffer, sizeof(span_buffer));
+		text_add_span_ms(&span, first->lookup.failing_ms);
+		health_add(health, HEALTH_WARNING,
+			"upstream %s: %s cannot be looked up for %s, the last answer holds; the "
+			"log says which DNS servers were asked",
+			first->upstream, first->asked, span_buffer);
+	}
+}
+
+static void
 judge_server(const struct reading_server *before, const struct reading_server *now,
 	struct health *health)
 {
@@ -272,6 +289,9 @@ judge_server(const struct reading_server *before, const struct reading_server *n
 	char span_buffer[64];
 	struct text span;
 
+	if (!reading_is_open(now)) {
+		return;
+	}
 	if (!now->is_up) {
 		text_init(&span, span_buffer, sizeof(span_buffer));
 		text_add_span_ms(&span, now->since_ms);
@@ -307,6 +327,7 @@ judge_back_ends(const struct reading *before, const struct reading *now, struct 
 			if (is_first_of_upstream(now, i)) {
 				judge_upstream(now, server, health);
 			}
+			judge_lookup(server, health);
 			judge_server(reading_find_server(before, server->upstream, server->name),
 				server, health);
 		}

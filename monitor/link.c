@@ -115,6 +115,7 @@ link_commit(struct link *link, const struct channel_commit *commit)
 		monitor->config = link->next_config;
 		monitor->generation = link->next_generation;
 		link->next_config = NULL;
+		monitor_use_names(monitor);
 		link_send(link, CHANNEL_APPLIED, commit);
 	}
 	if (link->has_doors) {
@@ -213,6 +214,12 @@ link_ask(struct monitor *monitor, struct link_request *request, enum channel_com
 	request->id = payload.id;
 	link->requests[place] = request;
 	return 0;
+}
+
+int
+link_answer(const struct monitor *monitor, const struct channel_answer *answer)
+{
+	return channel_send(monitor->link.fd, CHANNEL_ANSWER, answer, NULL, 0);
 }
 
 void

@@ -50,5 +50,7 @@ void link_close(struct monitor *monitor);
  *  @return 0; -EBUSY, or -EPIPE when the master is gone: then no answer comes */
 int link_ask(struct monitor *monitor, struct link_request *request, enum channel_command command,
 	const char *argument, const char *who) MUST_CHECK;
+/** Tell it what became of a lookup. @return 0; -EAGAIN it is too busy, -EPIPE it is gone */
+int link_answer(const struct monitor *monitor, const struct channel_answer *answer) MUST_CHECK;
 /** Nobody waits any more. */
 void link_forget(struct monitor *monitor, struct link_request *request);

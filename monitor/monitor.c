@@ -13,6 +13,9 @@
 #include "common/inherit.h"
 #include "common/log.h"
 #include "monitor/admin.h"
+#ifdef HAVE_CARES
+#include "monitor/resolver.h"
+#endif
 #include "monitor/states.h"
 #include "monitor/web.h"
 
@@ -131,6 +134,29 @@ monitor_use_doors(struct monitor *monitor, int admin_fd, int web_fd)
 }
 
 void
+monitor_use_names(struct monitor *monitor)
+{
+#ifdef HAVE_CARES
+	resolver_free(&monitor->resolver);
+	if (config_has_names(monitor->config)) {
+		monitor->resolver = resolver_new(monitor);
+	}
+#else
+	(void)monitor; /* a configuration with names is refused */
+#endif
+}
+
+static void
+monitor_forget_names(struct monitor *monitor)
+{
+#ifdef HAVE_CARES
+	resolver_free(&monitor->resolver);
+#else
+	(void)monitor;
+#endif
+}
+
+void
 monitor_look_for_end(struct monitor *monitor)
 {
 	if (monitor->is_ending && admin_is_idle(monitor->admin)) {
@@ -155,6 +181,7 @@ monitor_end(struct monitor *monitor, const char *reason)
 	monitor->is_ending = true;
 	admin_listen(monitor->admin, -1);
 	web_listen(monitor->web, -1);
+	monitor_forget_names(monitor);
 	admin_end(monitor->admin);
 	loop_timer_start(monitor->loop, &monitor->last_words, LAST_WORDS_MS);
 	monitor_look_for_end(monitor);
@@ -218,6 +245,7 @@ monitor_main(const struct inherit *inherit)
 	loop_timer_stop(monitor.loop, &monitor.last_words);
 	admin_free(&monitor.admin);
 	web_free(&monitor.web);
+	monitor_forget_names(&monitor);
 	link_close(&monitor);
 	config_free(&monitor.config);
 	free(monitor.states);

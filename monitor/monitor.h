@@ -1,4 +1,5 @@
-/* The monitor process: unprivileged, read-only, serves the admin socket and the web address. It
+/* The monitor process: unprivileged, read-only, serves the admin socket and the web address, and
+ * looks up the names of back ends. It
  * knows the board, the configuration in force and the readings of the last minute; whatever is to
  * be changed it asks the master for. Losing it costs nobody anything. */
 #pragma once
@@ -18,6 +19,7 @@
 struct admin;
 struct config;
 struct fault;
+struct resolver;
 struct states;
 struct web;
 
@@ -32,6 +34,7 @@ struct monitor {
 	uid_t master_uid; /* who started acceptd */
 	struct admin *admin;
 	struct web *web;
+	struct resolver *resolver; /* NULL: no name is to be looked up */
 	struct loop_timer second;
 	struct loop_timer last_words; /* the end of patience with clients that do not read */
 	bool is_ending;
@@ -58,7 +61,8 @@ const struct reading *monitor_minute_ago(const struct monitor *monitor);
 /** The sockets of each listener by state, at most a second old. @return NULL with a sentence */
 const struct states *monitor_states(struct monitor *monitor, struct fault *why);
 
-/** Of the link: the doors are here, the master is gone. */
+/** Of the link: a configuration is in force, the doors are here, the master is gone. */
+void monitor_use_names(struct monitor *monitor);
 void monitor_use_doors(struct monitor *monitor, int admin_fd, int web_fd);
 void monitor_end(struct monitor *monitor, const char *reason);
 /** A session has closed: when the monitor is ending, this may be the last. */

@@ -191,7 +191,32 @@ print_servers_up(const struct reading *reading, FILE *stream)
 	for (size_t i = 0; i < reading->server_count; i++) {
 		const struct reading_server *server = &reading->servers[i];
 
-		print_server("acceptd_server_up", server, server->is_up ? 1 : 0, stream);
+		if (server->place == 0 || server->place_state != BOARD_PLACE_LEAVING) {
+			print_server("acceptd_server_up", server,
+				server->is_up && reading_is_open(server) ? 1 : 0, stream);
+		}
+	}
+}
+
+/* Of the first place of each name. */
+static void
+print_lookups(const struct reading *reading, FILE *stream)
+{
+	static const char head[] =
+		"# HELP acceptd_server_lookup_failing 1 while the name of the server cannot be "
+		"looked up; the last answer holds.\n"
+		"# TYPE acceptd_server_lookup_failing gauge\n";
+	bool has_head = false;
+
+	for (size_t i = 0; i < reading->server_count; i++) {
+		const struct reading_server *server = &reading->servers[i];
+
+		if (server->place == 1 && server->is_configured) {
+			fputs(has_head ? "" : head, stream);
+			has_head = true;
+			print_server("acceptd_server_lookup_failing", server,
+				server->lookup.state == BOARD_LOOKUP_FAILING ? 1 : 0, stream);
+		}
 	}
 }
 
@@ -204,6 +229,7 @@ print_servers(const struct reading *reading, FILE *stream)
 		return;
 	}
 	print_servers_up(reading, stream);
+	print_lookups(reading, stream);
 	print_server_gauge(reading, "acceptd_server_open",
 		"Places taken at the server: sessions that connect or are connected.",
 		offsetof(struct reading_server, held), OF_ALL, stream);

@@ -100,6 +100,72 @@ read_accept_queue(const struct board_server_head *head, struct reading_server *s
 	server->queue_dropped_segments = stat_get(&head->queue_dropped);
 }
 
+/* How it stands with a name is in the row of its first place, which was read before. */
+static void
+read_lookup(const struct board_server_head *head, const struct reading *reading,
+	struct reading_server *server)
+{
+	const struct board_lookup *lookup = &head->lookup;
+	uint64_t answered_ms = stat_get(&lookup->answered_ms);
+	uint64_t failing_ms = stat_get(&lookup->failing_ms);
+
+	for (size_t i = 0; server->place > 1 && i + 1 < reading->server_count; i++) {
+		const struct reading_server *first = &reading->servers[i];
+
+		if (first->place == 1 && strcmp(first->upstream, server->upstream) == 0 &&
+			strcmp(first->asked, server->asked) == 0) {
+			server->lookup = first->lookup;
+		}
+	}
+	if (server->place != 1) {
+		return;
+	}
+	server->lookup = (struct reading_lookup){
+		.state = atomic_load_explicit(
+			(_Atomic uint32_t *)(uintptr_t)&lookup->state, memory_order_relaxed),
+		.age_ms = answered_ms == 0 ? -1 : reading->taken_ms - (int64_t)answered_ms,
+		.next_ms = (int64_t)stat_get(&lookup->next_ms) - reading->taken_ms,
+		.failing_ms = failing_ms == 0 ? -1 : reading->taken_ms - (int64_t)failing_ms,
+		.found = stat_get(&lookup->found),
+		.taken = stat_get(&lookup->taken),
+		.is_partial = is_set(&lookup->is_partial)};
+}
+
+static void
+read_place(const struct board *board, int index, const struct reading *reading,
+	struct reading_server *server)
+{
+	const struct board_server_head *head = &board->master->servers[index];
+	struct board_place place;
+	struct address address;
+
+	server->place = (unsigned)head->place;
+	(void)snprintf(server->asked, sizeof(server->asked), "%s", head->asked);
+	server->place_state = BOARD_PLACE_HELD;
+	memset(&server->lookup, 0, sizeof(server->lookup));
+	if (server->place == 0) {
+		return;
+	}
+	board_read_place(board, index, &place);
+	server->place_state = place.state;
+	if (place.state != BOARD_PLACE_EMPTY) {
+		board_place_address(&place, &address);
+		(void)address_format(&address, server->address);
+	}
+	if (place.weight > 0 && stat_get(&head->weight) == 0) {
+		server->weight = place.weight;
+	}
+	read_lookup(head, reading, server);
+}
+
+/* A place that never had an address shows nothing, but for the first one. */
+static bool
+is_bare(const struct reading_server *server)
+{
+	return server->place > 1 && server->place_state == BOARD_PLACE_EMPTY &&
+	       server->stats[STAT_SERVER_sessions] == 0;
+}
+
 static void
 read_server(const struct board *board, int index, struct reading *reading)
 {
@@ -127,6 +193,8 @@ read_server(const struct board *board, int index, struct reading *reading)
 	server->max_connections = in_force(&head->max_connections, &head->configured_max);
 	server->backlog = stat_get(&head->configured_backlog);
 	sum_server(board, index, server);
+	read_place(board, index, reading, server);
+	reading->server_count -= is_bare(server) ? 1 : 0;
 }
 
 static void

@@ -33,7 +33,18 @@ struct reading_worker {
 struct reading_server {
 	char upstream[BOARD_NAME_MAX];
 	char name[BOARD_SERVER_MAX];
-	char address[ADDRESS_TEXT_MAX];
+	char address[ADDRESS_TEXT_MAX]; /* "" for a place that never had one */
+	char asked[ENDPOINT_TEXT_MAX];  /* the name of which it is a place; "" otherwise */
+	unsigned place;                 /* its number, from 1; 0: no place */
+	uint8_t place_state;            /* enum board_place_state; HELD for who is no place */
+	struct reading_lookup {
+		uint32_t state;        /* enum board_lookup_state */
+		int64_t age_ms;        /* of the last answer; -1: there was none */
+		int64_t next_ms;       /* until it is asked for again; negative: it is overdue */
+		int64_t failing_ms;    /* for how long; -1: it is not */
+		uint64_t found, taken; /* addresses */
+		bool is_partial;
+	} lookup; /* of the name */
 	bool is_configured;
 	bool is_up;
 	bool is_drained;
@@ -69,6 +80,13 @@ struct reading {
 
 /** Read the board. The struct is large (about half a megabyte): keep it static or on the heap. */
 void reading_take(const struct board *board, struct reading *reading);
+
+/** False for a place of a name that has no address, or whose address is to get no new clients. */
+static inline bool
+reading_is_open(const struct reading_server *server)
+{
+	return server->place == 0 || server->place_state == BOARD_PLACE_HELD;
+}
 
 /** Growth of a counter per second between two readings; 0 when they are too near or it fell. */
 double reading_rate(const struct reading *before, const struct reading *now, uint64_t value_before,

@@ -9,6 +9,7 @@
 #include "worker/prelude.h"
 #include "worker/service.h"
 #include "worker/settings.h"
+#include "worker/upstream.h"
 
 struct account {
 	uint64_t received_bytes, sent_bytes;
@@ -16,6 +17,7 @@ struct account {
 	int32_t queue_wait_ms; /* in the accept queue; -1: not measured */
 	/* Of the proxy. */
 	int32_t server;                   /* row on the board of the last one it got; -1: none */
+	struct board_place place;         /* if that was the place of a name: its address then */
 	int64_t granted_ms, connected_ms; /* the last time; 0: never */
 	uint64_t to_server_bytes, from_server_bytes;
 	uint32_t connects; /* tried */
@@ -78,12 +80,13 @@ account_sent(const struct conn *conn, size_t bytes)
 
 /** The proxy got a place at a server and connects to it. */
 static inline void
-account_granted(const struct conn *conn, int server)
+account_granted(const struct conn *conn, const struct upstream_server *server)
 {
 	struct account *account = account_of(conn);
 
 	if (account != NULL) {
-		account->server = server;
+		account->server = server->row;
+		account->place = server->place;
 		account->granted_ms = conn->settings->service->now_ms;
 		account->connected_ms = 0;
 		account->connects++;

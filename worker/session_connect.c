@@ -144,7 +144,7 @@ session_on_granted(struct upstream_request *request)
 {
 	struct session *session = container_of(request, struct session, request);
 
-	account_granted(session_conn(session), request->server->row);
+	account_granted(session_conn(session), request->server);
 	session_obey(session, session_connect(session_conn(session), session));
 }
 

@@ -159,8 +159,24 @@ add_line(struct service *service, const struct session_facts *facts)
 	log->len += session_line_write(log->buffer + log->len, facts);
 }
 
+/* Of the place of a name the one that it had then. @return buffer, or text that lives on */
+static const char *
+server_address(const struct board_server_head *head, const struct account *account,
+	char buffer[ADDRESS_TEXT_MAX])
+{
+	struct address address;
+
+	if (account->place.state == BOARD_PLACE_EMPTY) {
+		return head->address;
+	}
+	board_place_address(&account->place, &address);
+	return address_format(&address, buffer);
+}
+
+/* @param address  room that the facts need for as long as they live */
 static void
-add_proxy_facts(const struct conn *conn, const struct account *account, struct session_facts *facts)
+add_proxy_facts(const struct conn *conn, const struct account *account, struct session_facts *facts,
+	char address[ADDRESS_TEXT_MAX])
 {
 	const struct board_master *master = conn->settings->service->board.master;
 
@@ -172,7 +188,8 @@ add_proxy_facts(const struct conn *conn, const struct account *account, struct s
 	facts->from_server_bytes = account->from_server_bytes;
 	if (account->server >= 0) {
 		facts->server = master->servers[account->server].name;
-		facts->server_address = master->servers[account->server].address;
+		facts->server_address =
+			server_address(&master->servers[account->server], account, address);
 		facts->place_wait_ms = account->granted_ms - account->began_ms;
 	}
 	if (account->connected_ms != 0) {
@@ -185,6 +202,7 @@ session_log_end(const struct conn *conn, enum close_reason reason)
 {
 	const struct account *account = account_of(conn);
 	struct service *service = conn->settings->service;
+	char address[ADDRESS_TEXT_MAX];
 	struct session_facts facts;
 
 	if (account == NULL || !session_log_is_on(service)) {
@@ -204,7 +222,7 @@ session_log_end(const struct conn *conn, enum close_reason reason)
 		.sent_bytes = account->sent_bytes,
 	};
 	if (conn->settings->upstream != NULL) {
-		add_proxy_facts(conn, account, &facts);
+		add_proxy_facts(conn, account, &facts, address);
 	}
 	add_line(service, &facts);
 }

@@ -30,13 +30,18 @@ struct upstream;
 struct upstream_config;
 struct upstream_plan;
 
-/* One server as it was configured; a session keeps the one it began with across reloads. */
+/* One server as it was configured, or one place of a name with the address that it has now; a
+ * session keeps the one it began with across reloads and answers of DNS. */
 struct upstream_server {
 	struct upstream *upstream;
 	unsigned references;              /* by the upstream and by each request that has it */
 	int row;                          /* on the board */
 	struct board_server_cells *cells; /* in our own slot */
-	char name[ADDRESS_TEXT_MAX];
+	char name[BOARD_SERVER_MAX];
+	bool is_place;            /* of a name */
+	bool is_open;             /* it has an address, and takes new clients */
+	bool is_replaced;         /* by another address in the same place */
+	struct board_place place; /* of a name: as it was read from the board */
 	struct address address;
 	int64_t weight;
 	int64_t max_connections; /* 0: none */

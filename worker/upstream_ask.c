@@ -151,8 +151,13 @@ upstream_on_queue_timeout(struct deadline *deadline)
 	struct upstream_request *request =
 		container_of(deadline, struct upstream_request, patience);
 
-	request_refuse(request,
-		request->failure == CLOSE_no_server ? CLOSE_queue_timeout : request->failure);
+	enum close_reason reason = (enum close_reason)request->failure;
+
+	if (reason == CLOSE_no_server) {
+		reason = upstream_lack(request->upstream) == CLOSE_no_address ? CLOSE_no_address
+									      : CLOSE_queue_timeout;
+	}
+	request_refuse(request, reason);
 }
 
 /* --- grants --- */
@@ -182,8 +187,12 @@ serve_first(struct upstream *upstream)
 		request_grant(request, server);
 		return true;
 	case CHOICE_NONE:
-		if (upstream->plan->refuses_when_down) {
+		if (upstream->plan->refuses_when_down && request->tried != 0) {
 			request_refuse(request, (enum close_reason)request->failure);
+			return true;
+		}
+		if (upstream->plan->refuses_when_down && !upstream_is_asking(upstream)) {
+			request_refuse(request, upstream_lack(upstream));
 			return true;
 		}
 		if (request->tried != 0) {

@@ -225,7 +225,7 @@ look_at(struct upstream_server *server, bool is_ours)
 		} else if (now_ms >= check->deadline_ms) {
 			check_end(server, CHECK_BAD, ETIMEDOUT);
 		}
-	} else if (is_ours && is_due(server, now_ms)) {
+	} else if (is_ours && server->is_open && is_due(server, now_ms)) {
 		check_begin(server);
 	}
 }
@@ -256,6 +256,9 @@ upstream_checks_look(struct service *service)
 
 	for (struct upstream *upstream = service->upstreams; upstream != NULL;
 		upstream = upstream->next) {
+		if (upstream->is_configured) {
+			upstream_places_refresh(upstream);
+		}
 		for (size_t i = 0; upstream->is_configured && i < upstream->plan->server_count;
 			i++) {
 			look_at(upstream->plan->servers[i], is_ours);

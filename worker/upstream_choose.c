@@ -50,6 +50,12 @@ weight_of(const struct upstream_server *server, uint64_t verdict)
 	return balance_slow_start(weight, up_ms, server->upstream->plan->slow_start_ms);
 }
 
+static bool
+is_backup_now(const struct upstream_server *server)
+{
+	return server->is_backup || server->place.is_backup != 0;
+}
+
 /* Who could take the request if there is room.
  *  @param is_backup  of which kind
  *  @return how many */
@@ -63,7 +69,7 @@ find_usable(const struct upstream_request *request, bool is_backup, struct balan
 		const struct upstream_server *server = plan->servers[i];
 		uint64_t verdict;
 
-		servers[i].is_able = server->is_backup == is_backup &&
+		servers[i].is_able = server->is_open && is_backup_now(server) == is_backup &&
 				     (request->tried >> i & 1) == 0 && !is_drained(server) &&
 				     is_up(server, &verdict);
 		servers[i].weight = servers[i].is_able ? weight_of(server, verdict) : 0;
@@ -112,6 +118,7 @@ upstream_choose(struct upstream_request *request, struct upstream_server **chose
 	struct balance_server servers[CONFIG_SERVERS_MAX] = {0};
 	int index;
 
+	upstream_places_refresh(request->upstream);
 	if (find_usable(request, false, servers) == 0 && find_usable(request, true, servers) == 0) {
 		return CHOICE_NONE;
 	}
@@ -139,7 +146,7 @@ upstream_has_room(const struct upstream *upstream)
 		struct guard_limits limits = limits_of(server);
 		uint64_t verdict;
 
-		if (is_up(server, &verdict) && !is_drained(server) &&
+		if (server->is_open && is_up(server, &verdict) && !is_drained(server) &&
 			guard_has_room(&upstream->service->board, server->row, &limits)) {
 			return true;
 		}

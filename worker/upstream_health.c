@@ -26,6 +26,9 @@ upstream_judge_connect(struct upstream_server *server, int error)
 {
 	board_cell *failures = &server->cells->failures;
 
+	if (server->is_replaced) {
+		return; /* it says nothing of the address that is there now */
+	}
 	if (error == 0) {
 		stat_set(failures, 0);
 		return;

@@ -1,5 +1,6 @@
 /* What a configuration says of an upstream, made ready to choose by. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,11 +19,13 @@ upstream_server_release(struct upstream_server **server)
 	}
 }
 
+/* @param index  of its rows */
 static struct upstream_server *
-server_new(struct upstream *upstream, const struct upstream_server_config *config)
+server_new(struct upstream *upstream, const struct upstream_server_config *config, size_t index)
 {
 	struct upstream_server *server = calloc(1, sizeof(*server));
 	struct service *service = upstream->service;
+	char name[CONFIG_ROW_NAME_MAX];
 
 	if (server == NULL) {
 		return NULL;
@@ -30,18 +33,23 @@ server_new(struct upstream *upstream, const struct upstream_server_config *confi
 	server->references = 1;
 	upstream_check_init(&server->check);
 	server->upstream = upstream;
-	(void)config_server_name(config, server->name);
-	server->row = board_find_server(&service->board, upstream->row, server->name);
+	(void)config_row_name(config, index, name);
+	server->row = board_find_server(&service->board, upstream->row, name);
 	if (server->row < 0) {
 		free(server);
 		return NULL;
 	}
+	(void)snprintf(server->name, sizeof(server->name), "%s",
+		service->board.master->servers[server->row].name);
 	server->cells = &service->slot->servers[server->row];
-	server->address = config->where.items[0];
+	server->is_place = endpoint_is_name(&config->where);
+	server->is_open = !server->is_place;
+	server->address = config->where.address;
 	server->weight = config->weight;
 	server->max_connections = config->max_connections;
 	server->backlog = config->backlog;
 	server->is_backup = config->backup;
+	upstream_place_read(server);
 	return server;
 }
 
@@ -95,34 +103,48 @@ add_servers(
 	struct upstream_plan *plan, struct upstream *upstream, const struct upstream_config *config)
 {
 	for (size_t i = 0; i < config->server_count; i++) {
-		plan->servers[i] = server_new(upstream, &config->servers[i]);
-		if (plan->servers[i] == NULL) {
-			return -ENOMEM;
+		size_t rows = config_server_rows(&config->servers[i]);
+
+		for (size_t k = 0; k < rows; k++) {
+			struct upstream_server *server =
+				server_new(upstream, &config->servers[i], k);
+
+			if (server == NULL) {
+				return -ENOMEM;
+			}
+			plan->servers[plan->server_count++] = server;
 		}
-		plan->server_count++;
 	}
 	return 0;
 }
 
 /* The table knows the configured weights only: who is down is passed over when it is used, so that
- * a client of a server that comes back finds it again. */
+ * a client of a server that comes back finds it again. Places go by their addresses, which are the
+ * same on every machine, and not by their numbers. */
+int
+upstream_plan_hash(struct upstream_plan *plan)
+{
+	struct maglev_server rows[CONFIG_SERVERS_MAX];
+	char addresses[CONFIG_SERVERS_MAX][ADDRESS_TEXT_MAX];
+
+	for (size_t i = 0; i < plan->server_count && plan->table != NULL; i++) {
+		const struct upstream_server *server = plan->servers[i];
+
+		rows[i].name = server->is_place ? address_format(&server->address, addresses[i])
+						: server->name;
+		rows[i].weight = server->is_open ? (unsigned)server->weight : 0;
+	}
+	return plan->table == NULL ? 0 : maglev_build(rows, plan->server_count, plan->table);
+}
+
 static int
 add_table(struct upstream_plan *plan)
 {
-	struct maglev_server rows[CONFIG_SERVERS_MAX];
-
 	if (plan->balance != BALANCE_CLIENT_HASH) {
 		return 0;
 	}
 	plan->table = calloc(MAGLEV_SIZE, sizeof(*plan->table));
-	if (plan->table == NULL) {
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < plan->server_count; i++) {
-		rows[i].name = plan->servers[i]->name;
-		rows[i].weight = (unsigned)plan->servers[i]->weight;
-	}
-	return maglev_build(rows, plan->server_count, plan->table);
+	return plan->table == NULL ? -ENOMEM : upstream_plan_hash(plan);
 }
 
 static int
@@ -171,6 +193,7 @@ upstream_plan_new(struct upstream *upstream, const struct upstream_config *confi
 	plan->send_proxy = config->send_proxy;
 	plan->rise = config->check.rise;
 	plan->fall = config->check.fall;
+	plan->placings = upstream_placings(upstream);
 	plan->memory.random = (uint64_t)upstream->service->slot_index << 32;
 	if (add_sources(plan, &config->sources) != 0 || add_servers(plan, upstream, config) != 0 ||
 		add_table(plan) != 0 || add_check(plan, config) != 0 ||

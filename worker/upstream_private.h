@@ -32,6 +32,7 @@ struct upstream_plan {
 	struct balance_memory memory;
 	struct upstream_server *servers[CONFIG_SERVERS_MAX];
 	size_t server_count;
+	uint32_t placings; /* what the board said when its places were read last */
 };
 
 struct upstream {
@@ -55,6 +56,20 @@ void upstream_plan_retire(struct upstream_plan *plan);
 /** Give a reference back and clear the pointer; NULL is accepted. */
 void upstream_plan_release(struct upstream_plan **plan);
 void upstream_server_release(struct upstream_server **server);
+
+/** How often places of the upstream have changed. */
+uint32_t upstream_placings(const struct upstream *upstream);
+/** Take the addresses that DNS has given to the places meanwhile. Cheap when there is none. */
+void upstream_places_refresh(struct upstream *upstream);
+/** Read the place of a new server from the board, if it is a place. */
+void upstream_place_read(struct upstream_server *server);
+/** Why nobody can be served, when it is not that servers are down: CLOSE_no_address when none of
+ *  them has one; otherwise CLOSE_no_server. */
+enum close_reason upstream_lack(const struct upstream *upstream);
+/** Whether a name was not asked for yet, so that nothing can be said of it. */
+bool upstream_is_asking(const struct upstream *upstream);
+/** Fill the table for client_hash, if the plan has one. @return 0 or -ENOMEM: it is as it was */
+int upstream_plan_hash(struct upstream_plan *plan) MUST_CHECK;
 
 /** Choose a server that is able to take the request and take a place at it. */
 enum upstream_choice { CHOICE_TAKEN, CHOICE_WAIT, CHOICE_NONE };

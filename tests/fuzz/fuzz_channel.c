@@ -55,6 +55,12 @@ promise_content(const struct channel_message *got)
 			PROMISE(got->wakers.slots[i] >= 0 && got->wakers.slots[i] < BOARD_SLOTS);
 		}
 		break;
+	case CHANNEL_ANSWER:
+		PROMISE(got->answer.count <= ARRAY_LEN(got->answer.places));
+		PROMISE(got->answer.failure < LOOKUP_COUNT);
+		PROMISE(strnlen(got->answer.asked, sizeof(got->answer.asked)) <
+			sizeof(got->answer.asked));
+		break;
 	case CHANNEL_REFUSED:
 		PROMISE(strnlen(got->refused.why, sizeof(got->refused.why)) <
 			sizeof(got->refused.why));

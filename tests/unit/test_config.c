@@ -173,7 +173,7 @@ START_TEST(an_upstream_has_servers_of_its_own)
 		     "{ name = \"b\"; servers = ( { address = \"[::1]:80\"; } ); } );\n" SMALL);
 	const struct upstream_config *a = config_upstream(config, "a");
 	const struct upstream_config *b = config_upstream(config, "b");
-	char name[ADDRESS_TEXT_MAX];
+	char name[ENDPOINT_TEXT_MAX];
 
 	ck_assert_uint_eq(a->server_count, 2);
 	ck_assert_uint_eq(b->server_count, 1);

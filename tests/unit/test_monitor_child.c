@@ -1,6 +1,6 @@
 /* The monitor as a child, with real processes: this program, executed anew, plays it. What it
- * should do is in the "configuration": "exit", "babble", "refuse", "deaf", "stay" or nothing
- * special. */
+ * should do is in the "configuration": "exit", "babble", "answer", "refuse", "deaf", "stay" or
+ * nothing special. */
 #include "master/monitor_child.h"
 
 #include <errno.h>
@@ -16,6 +16,7 @@
 
 #include "common/board.h"
 #include "common/channel.h"
+#include "common/config.h"
 #include "common/descriptor.h"
 #include "common/fault.h"
 #include "common/inherit.h"
@@ -56,6 +57,7 @@ player_commit(const struct player *player, const struct channel_commit *commit)
 {
 	struct channel_refused refused = {.generation = commit->generation, .why = "no\nthanks"};
 	struct channel_request request = {.id = 5, .command = COMMAND_RELOAD, .who = "uid 7"};
+	struct channel_answer answer = {.generation = commit->generation, .server = 5};
 	struct channel_number number = {0};
 
 	if (strcmp(player->words, "exit") == 0) {
@@ -63,6 +65,9 @@ player_commit(const struct player *player, const struct channel_commit *commit)
 	}
 	if (strcmp(player->words, "babble") == 0) {
 		player_say(player, CHANNEL_RELEASED, &number); /* that is for workers to say */
+	}
+	if (strcmp(player->words, "answer") == 0) {
+		player_say(player, CHANNEL_ANSWER, &answer); /* and there is no such name */
 	}
 	if (strcmp(player->words, "refuse") == 0) {
 		player_say(player, CHANNEL_REFUSED, &refused);
@@ -212,6 +217,7 @@ setup(void)
 	static const struct signals_actions actions = {on_other_signal, on_other_signal,
 		on_other_signal, on_other_signal, on_other_signal, on_child, on_other_signal,
 		on_other_signal};
+	static struct config without_names;
 	struct fault why;
 
 	log_set_level(LOG_LEVEL_ERROR);
@@ -219,6 +225,7 @@ setup(void)
 	master.binary = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	master.loop = loop_new();
 	master.identity = (struct privilege_identity){geteuid(), getegid()};
+	master.config = &without_names;
 	master.config_memory = -1;
 	master.doors = &doors;
 	master.monitor = &monitor;
@@ -368,6 +375,14 @@ START_TEST(one_that_breaks_the_grammar_is_killed)
 }
 END_TEST
 
+START_TEST(one_that_answers_what_nobody_asked_is_killed)
+{
+	open_with("answer");
+	WAIT(deaths >= 1);
+	ck_assert(WIFSIGNALED(last_status) && WTERMSIG(last_status) == SIGKILL);
+}
+END_TEST
+
 START_TEST(one_that_refuses_goes_on)
 {
 	open_with("refuse");
@@ -444,6 +459,7 @@ UNIT_TESTS("monitor_child", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, one_that_is_killed_is_replaced_at_once_and_told_of);
 	   tcase_add_test(tests, one_that_always_fails_backs_off);
 	   tcase_add_test(tests, one_that_breaks_the_grammar_is_killed);
+	   tcase_add_test(tests, one_that_answers_what_nobody_asked_is_killed);
 	   tcase_add_test(tests, one_that_refuses_goes_on);
 	   tcase_add_test(tests, one_that_does_not_read_is_killed);
 	   tcase_add_test(tests, one_that_does_not_go_is_killed);

@@ -28,7 +28,7 @@ use_upstream(const char *options)
 {
 	static struct findings findings;
 	struct config *config = NULL;
-	char text[1024], address[ADDRESS_TEXT_MAX], name[ADDRESS_TEXT_MAX];
+	char text[1024], address[ADDRESS_TEXT_MAX], name[ENDPOINT_TEXT_MAX];
 
 	(void)address_format(&back.address, address);
 	(void)snprintf(text, sizeof(text),

@@ -46,7 +46,7 @@ use(const char *options, const char *servers)
 {
 	static struct findings findings;
 	struct config *config = NULL;
-	char text[1024], name[ADDRESS_TEXT_MAX];
+	char text[1024], name[ENDPOINT_TEXT_MAX];
 
 	memset(&findings, 0, sizeof(findings));
 	(void)snprintf(text, sizeof(text),
