@@ -112,14 +112,15 @@ def test_killed_workers_give_the_places_at_the_back_end_back(proxy):
     with BackEndProcess(), Watch(proxy) as watch:
         for number in range(rounds):
             held = client.Held(places)
-            assert server_row(proxy)["open"] == places
+            wait_for("all have a place", lambda: server_row(proxy)["open"] == places)
             for pid in proxy.workers().values():
                 os.kill(pid, signal.SIGKILL)
             wait_for("all reset", lambda: held.lost() == places)
             held.close()
             wait_for("all workers again", lambda: (
                 len(proxy.workers()) == workers and server_row(proxy)["open"] == 0), 20)
-            assert front(proxy)["closed"]["lost_in_crash"] == (number + 1) * places
+            wait_for("all counted as lost", lambda number=number: (
+                front(proxy)["closed"]["lost_in_crash"] == (number + 1) * places))
         held = client.Held(places)
         with client.connect() as waiting:
             waiting.sendall(b"hello\n")
