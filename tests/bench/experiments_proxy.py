@@ -191,8 +191,12 @@ def bulk(field):
 
 
 def counted_calls(field, contestant, arguments, held_sessions):
-    """System calls of the proxy's workers by name while a load runs."""
-    with contestant.running(1, SESSIONS_MAX):
+    """System calls of the proxy's workers by name while a load runs.
+
+    With nobody in between it is short: what the timers of a proxy call is in it too.
+    """
+    with contestant.running(1, SESSIONS_MAX), ONE_CORE.taken_by(
+            contestant.worker_pids(), field.back.pids()):
         contestant.expect_workers(1)
         workers = contestant.worker_pids()
         sockets = {pid: readings.socket_count(pid) for pid in workers}
