@@ -174,14 +174,15 @@ accept_some(struct acceptor *acceptor, unsigned most,
 	return taken;
 }
 
-/* At a limit: turn away, or leave them in the queue. */
+/* At a limit: turn away, or leave them in the queue, as long as it is not sure that all places are
+ * taken for good. */
 static unsigned
 acceptor_on_limit(struct acceptor *acceptor, unsigned wanted)
 {
 	unsigned taken;
 	int error;
 
-	if (!acceptor->settings->refuses_at_limit) {
+	if (!acceptor->settings->refuses_at_limit || !admission_is_full(acceptor->settings)) {
 		pause_begin(acceptor, BOARD_PAUSE_LIMIT);
 		return 0;
 	}

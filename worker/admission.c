@@ -118,3 +118,27 @@ admission_has_room(const struct settings *settings)
 	census.listener_claims++;
 	return census_over(settings, &census) == 0;
 }
+
+static bool
+is_reached(uint64_t open, int64_t limit)
+{
+	return limit > 0 && open >= (uint64_t)limit;
+}
+
+bool
+admission_is_full(const struct settings *settings)
+{
+	const struct board *board = &settings->service->board;
+	int slots = board_slots_used(board);
+	uint64_t everywhere = 0, here = 0;
+
+	for (int i = 0; i < slots; i++) {
+		const struct board_slot *slot = &board->slots[i];
+
+		everywhere += stat_get(&slot->stats[STAT_WORKER_open]);
+		here += stat_get(
+			&slot->listeners[settings->board_listener].stats[STAT_LISTENER_open]);
+	}
+	return is_reached(everywhere, settings->service->max_connections) ||
+	       is_reached(here, settings->max_connections);
+}

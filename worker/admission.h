@@ -33,3 +33,6 @@ unsigned admission_claim(
 void admission_give_back(const struct settings *settings, unsigned places);
 /** Whether a place is free, without claiming one. */
 bool admission_has_room(const struct settings *settings);
+/** Whether as many clients are open as a limit allows. Not being granted a place proves less: the
+ *  others may have claimed more than they will use, and give it back a moment later. */
+bool admission_is_full(const struct settings *settings);

@@ -195,6 +195,14 @@ trouble_is_over(const struct acceptor *acceptor)
 	       net_listener_sample(acceptor->exclusive.fd, &queue) == 0 && queue.is_listening;
 }
 
+/* Either there is a place again, or it is sure that there is none and clients are to be told. */
+static bool
+limit_is_decided(const struct settings *settings)
+{
+	return admission_has_room(settings) ||
+	       (settings->refuses_at_limit && admission_is_full(settings));
+}
+
 static unsigned
 reasons_gone(struct acceptor *acceptor)
 {
@@ -203,7 +211,7 @@ reasons_gone(struct acceptor *acceptor)
 	if ((pause & BOARD_PAUSE_BALANCE) != 0 && balance_is_restored(acceptor)) {
 		gone |= BOARD_PAUSE_BALANCE;
 	}
-	if ((pause & BOARD_PAUSE_LIMIT) != 0 && admission_has_room(acceptor->settings)) {
+	if ((pause & BOARD_PAUSE_LIMIT) != 0 && limit_is_decided(acceptor->settings)) {
 		gone |= BOARD_PAUSE_LIMIT;
 	}
 	if ((pause & BOARD_PAUSE_DESCRIPTORS) != 0 && descriptors_are_free(acceptor)) {

@@ -171,6 +171,26 @@ START_TEST(at_a_limit_clients_can_be_refused_and_are_counted)
 }
 END_TEST
 
+/* The other claims three places for one client that it then does not get. */
+START_TEST(nobody_is_refused_for_places_that_another_worker_will_give_back)
+{
+	room_open();
+	open_door();
+	add_worker(3);
+	room.service.max_connections = 3;
+	room.config.on_limit = ON_LIMIT_REFUSE;
+	use_config();
+	stat_set(&room.service.board.slots[1].stats[STAT_WORKER_open], 2);
+	connect_clients(2);
+	room_turn_until(acceptor->pause == BOARD_PAUSE_LIMIT);
+	ck_assert_uint_eq(room_closed(CLOSE_refused_limit), 0);
+	stat_set(&room.service.board.slots[1].claims, 2);
+	room_turn_until(room_closed(CLOSE_refused_limit) == 1);
+	ck_assert_uint_eq(room.service.open, 1);
+	leave();
+}
+END_TEST
+
 START_TEST(a_worker_ahead_of_the_others_leaves_the_queue_to_them_for_a_moment)
 {
 	int64_t paused_ms;
@@ -439,6 +459,7 @@ UNIT_TESTS(
 	tcase_add_test(tests, at_a_limit_clients_wait_in_the_queue_until_a_place_is_free);
 	tcase_add_test(tests, a_place_that_another_worker_frees_is_noticed_by_the_tick);
 	tcase_add_test(tests, at_a_limit_clients_can_be_refused_and_are_counted);
+	tcase_add_test(tests, nobody_is_refused_for_places_that_another_worker_will_give_back);
 	tcase_add_test(tests, a_worker_ahead_of_the_others_leaves_the_queue_to_them_for_a_moment);
 	tcase_add_test(tests, nobody_waits_long_for_the_sake_of_balance);
 	tcase_add_test(tests, a_deep_queue_is_everybodys);
