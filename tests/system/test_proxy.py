@@ -408,7 +408,8 @@ def test_a_crowd_that_has_gone_leaves_its_memory_to_others(proxy):
             wait_for("sessions gone",
                      lambda: admin.asked_json(proxy, "upstreams")[0]["open"] == 0)
             if len(held) == 1:
-                wait_for("memory given back", lambda: anonymous_bytes(pid) - before < held[0] / 2)
+                wait_for("memory given back",
+                         lambda: anonymous_bytes(pid) - before < held[0] / 2, 20)
     assert held[0] < 1024 * count
     assert held[1] < held[0] * 1.1 + 65536
 

@@ -12,11 +12,13 @@ BALANCER, FRONT, BACK = 6000, 7000, 7100
 CLIENT = "127.0.5.5"
 STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
+# A connection that acceptd resets early is to HAProxy a connect that failed, to be tried again.
 HAPROXY = """
 global
     maxconn 200
 defaults
     mode {mode}
+    retries 0
     timeout connect 10s
     timeout client 30s
     timeout server 30s

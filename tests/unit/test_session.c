@@ -432,7 +432,7 @@ stage_open_narrow(void)
 	static const char options[] = "queue_timeout = \"1h\";";
 
 	stage_open(options);
-	atomic_store(&room.board.master->servers[0].max_connections, 1 + 1);
+	stat_set(&room.board.writable->servers[0].max_connections, 1 + 1);
 }
 
 START_TEST(who_waits_may_say_all_and_is_served_later)
