@@ -212,13 +212,21 @@ struct board_server_cells {
 		unproven;   /* of these: no byte from the server yet, perhaps in its accept queue */
 	board_cell verdict; /* this worker's last one: BOARD_VERDICT; 0: none */
 	board_cell cause;   /* errno of the connect or check that this verdict came from */
-	board_cell failures; /* connects of clients that failed in a row */
+	board_cell failures;   /* connects of clients that failed in a row: BOARD_FAILURES */
+	board_cell runs_ended; /* runs of failures, of any worker, that this worker ended */
 	board_cell stats[STAT_SERVER_COUNT];
 };
 /* Monotonic milliseconds and whether the server is up. The latest of all workers holds. */
 #define BOARD_VERDICT(ms, is_up)  ((uint64_t)(ms) << 1 | ((is_up) ? 1 : 0))
 #define BOARD_VERDICT_IS_UP(cell) (((cell)&1) != 0)
 #define BOARD_VERDICT_SINCE(cell) ((int64_t)((cell) >> 1))
+
+/* How many, and in which run: the sum of all workers' runs_ended then, and of placed_ms. */
+#define BOARD_FAILURES_COUNT_BITS  24
+#define BOARD_FAILURES_RUN_MAX     (UINT64_MAX >> BOARD_FAILURES_COUNT_BITS)
+#define BOARD_FAILURES(run, count) ((uint64_t)(run) << BOARD_FAILURES_COUNT_BITS | (count))
+#define BOARD_FAILURES_RUN(cell)   ((cell) >> BOARD_FAILURES_COUNT_BITS)
+#define BOARD_FAILURES_COUNT(cell) ((cell) & ((1 << BOARD_FAILURES_COUNT_BITS) - 1))
 
 /* Who waits in one worker for a place at an upstream. A ticket is monotonic microseconds, and below
  * them the slot. */

@@ -301,7 +301,9 @@ const struct option config_schema[] = {
 	 .help = "Good checks in a row after which a server is up."},
 	{UPSTREAM(check.fall), .path = "check.fall", .type = OPTION_COUNT, .fallback = "3",
 	 .min = 1, .max = 1000, .effect = EFFECT_AT_ONCE,
-	 .help = "Failed connects in a row, of checks or of clients, after which a server is down."},
+	 .help = "Failed connects in a row after which a server is down: of the clients of all "
+		 "workers together, or of checks. A client's connect that succeeds begins the "
+		 "clients' count again, a good check that of checks."},
 	{UPSTREAM(check.send), .path = "check.send", .type = OPTION_TEXT, .fallback = "",
 	 .max = 1024, .effect = EFFECT_AT_ONCE,
 	 .help = "What a check says once it is connected; empty: nothing."},

@@ -40,7 +40,6 @@ struct upstream_server {
 	char name[BOARD_SERVER_MAX];
 	bool is_place;            /* of a name */
 	bool is_open;             /* it has an address, and takes new clients */
-	bool is_replaced;         /* by another address in the same place */
 	struct board_place place; /* of a name: as it was read from the board */
 	struct address address;
 	int64_t weight;

@@ -41,6 +41,18 @@ upstream_place_read(struct upstream_server *server)
 	}
 }
 
+bool
+upstream_place_is_current(const struct upstream_server *server)
+{
+	struct board_place place;
+
+	if (!server->is_place) {
+		return true;
+	}
+	board_read_place(&server->upstream->service->board, server->row, &place);
+	return board_place_equal(&place, &server->place);
+}
+
 /* A place that has another address is another server. */
 static struct upstream_server *
 server_elsewhere(const struct upstream_server *server)
@@ -78,8 +90,6 @@ refresh_server(struct upstream_server **place)
 		return false;
 	}
 	upstream_check_cancel(server);
-	server->is_replaced = true;
-	stat_set(&server->cells->failures, 0);
 	use_place(other, &is);
 	upstream_server_release(place);
 	*place = other;

@@ -63,6 +63,8 @@ uint32_t upstream_placings(const struct upstream *upstream);
 void upstream_places_refresh(struct upstream *upstream);
 /** Read the place of a new server from the board, if it is a place. */
 void upstream_place_read(struct upstream_server *server);
+/** Whether the place of this server, if it is one, still has its address. */
+bool upstream_place_is_current(const struct upstream_server *server);
 /** Why nobody can be served, when it is not that servers are down: CLOSE_no_address when none of
  *  them has one; otherwise CLOSE_no_server. */
 enum close_reason upstream_lack(const struct upstream *upstream);
@@ -80,7 +82,7 @@ bool upstream_has_room(const struct upstream *upstream);
 /** Write down that it is up or down, if that is news.
  *  @param cause  positive errno of the connect or check that says so; 0 when it is up */
 void upstream_decide(struct upstream_server *server, bool is_up, int cause);
-/** What a client's connect says of a server's health. */
+/** What a client's connect says of a server's health: failures in a row count over all workers. */
 void upstream_judge_connect(struct upstream_server *server, int error);
 /** Grant what can be granted, and wake whose turn it is. */
 void upstream_pump(struct upstream *upstream);

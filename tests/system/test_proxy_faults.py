@@ -134,7 +134,7 @@ def test_a_silent_back_end_costs_the_connect_timeout_and_then_another_is_tried(p
             taken = time.monotonic() - began
             assert taken < seconds(3.0)
             slow += taken >= 0.4
-        assert 2 <= slow == of_server(proxy, back, "connect_timeouts") <= 3  # each worker counts
+        assert slow == of_server(proxy, back, "connect_timeouts") == 2
         proxy.wait_log(rf"back end be/{back.address}:{PORT} is down")
         back.heal()
         with listen(back):

@@ -125,6 +125,33 @@ def test_who_finds_every_server_down_waits_until_one_is_up(proxy):
                 proxy.wait_log(r"back end be/127\.0\.0\.1:7100 is up again")
 
 
+def test_failures_in_a_row_are_counted_over_all_workers(proxy):
+    """Clients one after another are spread over the workers. With on_down = "refuse" each of them is
+    one connect, and one that finds the server down is none."""
+    def fail():
+        with pytest.raises(ConnectionResetError), client.connect() as sock:
+            sock.recv(1)
+
+    proxy.options["workers"] = 4
+    serve(proxy, upstream={"on_down": "refuse", "check": {"fall": 3, "interval": "1h"}}.items())
+    fail()
+    fail()
+    with Backend(echo, BACK):
+        assert client.echoes()  # in one worker, and the count begins again for all
+        wait_for("its end", lambda: closed(proxy) == {"client": 1, "connect_refused": 2})
+    for _ in range(4):
+        fail()
+    wait_for("three in a row, and one who finds it down", lambda: closed(proxy) == {
+        "client": 1, "connect_refused": 5, "no_server": 1})
+    shown = row(proxy)
+    assert (shown["state"], shown["cause"], shown["connect_refused"]) == (
+        "down", "connection refused", 5)
+    proxy.wait_log(r"back end be/127\.0\.0\.1:7100 is down: connection refused")
+    assert len(proxy.log_lines("is down")) == 1
+    taken = [worker["accepted"] for worker in admin.asked_json(proxy, "workers")]
+    assert max(taken) < sum(taken) == 7  # it was not one worker that counted
+
+
 def test_a_client_whose_connects_fail_is_given_up_after_the_queue_timeout(proxy):
     serve(proxy, upstream={"queue_timeout": "500ms", "check": {"fall": 1000}}.items())
     began = time.monotonic()
@@ -172,6 +199,11 @@ def test_a_client_waits_no_longer_than_the_queue_timeout(proxy):
             with pytest.raises(ConnectionResetError), client.connect() as second:
                 second.recv(1)
         wait_for("the place", client.echoes)
+
+
+def closed(server):
+    rows = admin.asked_json(server, "listeners")[0]["closed"]
+    return {reason: count for reason, count in rows.items() if count}
 
 
 def row(server):

@@ -9,6 +9,7 @@
 #include "common/config.h"
 #include "common/fault.h"
 #include "tests/unit/run.h"
+#include "worker/failures.h"
 #include "worker/service.h"
 #include "worker/upstream_private.h"
 
@@ -315,6 +316,28 @@ START_TEST(failures_in_a_row_put_a_server_down_and_clients_wait)
 }
 END_TEST
 
+START_TEST(failures_of_other_workers_count_and_a_verdict_ends_the_run)
+{
+	use("check = { fall = 3; };", "{ address = \"127.0.0.1:1\"; }");
+	board_open_slot(&board, 1);
+	ask(0);
+	ask(1);
+	(void)failures_count(&board, 1, 0);
+	upstream_connect_failed(&sessions[0].request, ECONNREFUSED);
+	upstream_connected(&sessions[1].request, 0); /* what failed before counts no more */
+	for (int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(board_server_verdict(&board, 0), 0);
+		ck_assert_uint_eq(failures_count(&board, 1, 0), i + 1);
+	}
+	ask(2);
+	upstream_connect_failed(&sessions[2].request, ECONNREFUSED);
+	ck_assert_uint_ne(board_server_verdict(&board, 0), 0);
+	ck_assert(!BOARD_VERDICT_IS_UP(board_server_verdict(&board, 0)));
+	ck_assert_int_eq(board_server_cause(&board, 0), ECONNREFUSED);
+	ck_assert_uint_eq(failures_in_row(&board, 0), 0);
+}
+END_TEST
+
 START_TEST(down_and_refuse_is_told_at_once)
 {
 	use("on_down = \"refuse\"; check = { fall = 1; };", "{ address = \"127.0.0.1:1\"; }");
@@ -371,6 +394,7 @@ UNIT_TESTS("upstream", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, the_queue_timeout_counts_from_the_first_question);
 	   tcase_add_test(tests, want_of_ports_is_not_held_against_the_server);
 	   tcase_add_test(tests, failures_in_a_row_put_a_server_down_and_clients_wait);
+	   tcase_add_test(tests, failures_of_other_workers_count_and_a_verdict_ends_the_run);
 	   tcase_add_test(tests, down_and_refuse_is_told_at_once);
 	   tcase_add_test(tests, a_reload_serves_those_who_wait_by_the_new_limits);
 	   tcase_add_test(tests, sources_come_in_turn_and_of_the_right_family);)
