@@ -386,6 +386,7 @@ def test_a_reload_switches_it_for_the_connections_to_come(server):
     expect_closed(server, client=3)
 
 
+@pytest.mark.once
 def test_a_stop_waits_for_headers_no_longer_than_their_time(balanced):
     balanced.options["drain_timeout"] = "60s"
     balanced.listeners[0].update(proxy_timeout="6s")

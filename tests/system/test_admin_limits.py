@@ -86,6 +86,7 @@ def test_the_last_answers_come_after_the_end_of_input(server):
         assert session.hear() is None
 
 
+@pytest.mark.once
 def test_half_a_line_is_not_waited_for_longer_than_ten_seconds(server):
     server.start()
     with session_of(server) as session:
@@ -98,6 +99,7 @@ def test_half_a_line_is_not_waited_for_longer_than_ten_seconds(server):
         assert 9.0 < time.monotonic() - began < seconds(12.0)
 
 
+@pytest.mark.once
 def test_who_asks_and_does_not_listen_is_let_go(server):
     server.start()
     with session_of(server) as deaf:

@@ -210,6 +210,7 @@ def test_stopped_master_draws_no_false_verdicts(server):
     holds_for("the same workers", lambda: server.workers() == before, 1.0)
 
 
+@pytest.mark.once
 def test_crash_loop_backs_off_and_never_ends(faulty):
     """A client that kills its worker again and again: forks stay few, others are served."""
     faulty.options["workers"] = 2

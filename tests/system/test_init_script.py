@@ -10,6 +10,7 @@ from harness import client, processes
 from harness.waiting import seconds, wait_for
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
     pytest.mark.skipif(not os.path.exists("/lib/lsb/init-functions"), reason="no LSB functions"),
 ]

@@ -343,6 +343,7 @@ def crash(server, address=FAULT, who=ONE):
              and server.workers() != before)
 
 
+@pytest.mark.once
 def test_a_message_that_kills_cannot_be_repeated(fragile):
     """A client repeats it a hundred times a second: the others are served."""
     server = fragile(workers=4)

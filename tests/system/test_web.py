@@ -213,6 +213,7 @@ def test_clients_that_do_not_read_keep_nobody_waiting_for_long(make_stage):
         sock.close()
 
 
+@pytest.mark.once
 def test_half_a_request_is_given_up_after_ten_seconds_whatever_trickles(stage):
     with web.connect(stage.port, 20) as sock, sock.makefile("rb") as file:
         began = time.monotonic()
