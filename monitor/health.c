@@ -130,8 +130,8 @@ judge_senders(const struct reading_listener *before, const struct reading_listen
 
 	if (faults > 0) {
 		health_add(health, HEALTH_WARNING,
-			"listener %s: %" PRIu64 " connections from trusted senders brought no good "
-			"PROXY header in the last minute; the log says whose",
+			"listener %s: connections from trusted senders without a good PROXY header "
+			"in the last minute: %" PRIu64 "; the log says whose",
 			now->name, faults);
 	} else if (strangers >= STRANGERS_MIN && strangers >= accepted) {
 		health_add(health, HEALTH_WARNING,

@@ -206,8 +206,8 @@ def test_status_says_that_a_load_balancer_is_not_understood(balanced):
     with client.connect() as sock:
         sock.sendall(BAD["http"])
         assert sees_reset(sock)
-    wait_for("the finding", lambda: "listener echo: 1 connections from trusted senders brought no "
-             "good PROXY header" in admin.acceptctl(balanced, "status").stdout)
+    wait_for("the finding", lambda: "listener echo: connections from trusted senders without a "
+             "good PROXY header in the last minute: 1;" in admin.acceptctl(balanced, "status").stdout)
 
 
 def test_an_end_before_or_within_the_header(balanced):

@@ -247,7 +247,9 @@ static const struct {
 	{a_worker_crashed, HEALTH_WARNING, "2 workers crashed in the last minute"},
 	{a_reload_was_refused, HEALTH_WARNING, "1 reloads were refused"},
 	{senders_bring_no_header, HEALTH_WARNING,
-		"listener front: 10 connections from trusted senders brought no good PROXY header"},
+		"listener front: connections from trusted senders without a good PROXY header in "
+		"the "
+		"last minute: 10"},
 	{only_strangers_came, HEALTH_WARNING,
 		"listener front: all 10 clients of the last minute were reset because they are not "
 		"in trusted"},
