@@ -431,6 +431,7 @@ bury_backends(struct board_slot *dead)
 		if (stat_get(&dead->servers[i].held) > 0) {
 			stat_set(&dead->servers[i].held, 0);
 			stat_set(&dead->servers[i].unproven, 0);
+			stat_set(&dead->servers[i].settled, 0);
 		}
 		if (stat_get(&dead->servers[i].failures) > 0) {
 			stat_set(&dead->servers[i].failures, 0);

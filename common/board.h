@@ -210,6 +210,7 @@ struct board_server_cells {
 	board_cell held;
 	board_cell
 		unproven;   /* of these: no byte from the server yet, perhaps in its accept queue */
+	board_cell settled; /* of these: the same, but for longer than settle_time */
 	board_cell verdict; /* this worker's last one: BOARD_VERDICT; 0: none */
 	board_cell cause;   /* errno of the connect or check that this verdict came from */
 	board_cell failures;   /* connects of clients that failed in a row: BOARD_FAILURES */
@@ -332,6 +333,9 @@ struct board_server_head {
 	/* Its listener's accept queue as the kernel shows it, once a second, where that is on this
 	 * host and in this network namespace. The limit is + 1; 0: not known. */
 	board_cell queue_depth, queue_limit, queue_dropped;
+	/* Monotonic, from before the kernel was asked, and stored after what it said. 0: it never
+	 * was. */
+	board_cell queue_sampled_ms;
 	_Atomic uint32_t place_sequence; /* odd while the words are being written */
 	board_cell place_words[BOARD_PLACE_WORDS];
 	board_cell placed_ms; /* when its address came: what was found out before is void */

@@ -282,7 +282,11 @@ const struct option config_schema[] = {
 	{UPSTREAM(settle_time_ms), .path = "settle_time", .type = OPTION_DURATION_MS,
 	 .fallback = "1s", .min = 1, .max = HOUR, .effect = EFFECT_NEW_CONNECTIONS,
 	 .help = "A connection to a server with a declared backlog counts as still in its accept "
-		 "queue until the first byte comes from it, or for so long."},
+		 "queue until the first byte comes from it, or for so long. Where the kernel shows how "
+		 "deep that queue is (a server on this host, in this network namespace), one that "
+		 "is silent for longer counts for as long as the queue, sampled each second, is deep "
+		 "enough for it: a server that pauses is not overrun. Of any other server it is not "
+		 "known: let this be longer than its longest pause."},
 	{UPSTREAM(slow_start_ms), .path = "slow_start", .type = OPTION_DURATION_MS,
 	 .fallback = "none", .min = 1, .max = HOUR, .words = NONE, .effect = EFFECT_AT_ONCE,
 	 .help = "A server that comes up again gets its full weight after so long."},

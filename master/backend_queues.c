@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "common/board.h"
+#include "common/clock.h"
 #include "common/config.h"
 #include "common/log.h"
 #include "common/sock_diag.h"
@@ -42,16 +43,30 @@ static void
 look_at(struct master *master, int row, const struct address *address)
 {
 	struct board_server_head *head = &master->board.writable->servers[row];
+	uint64_t sampled_ms = (uint64_t)clock_monotonic_ms();
 	struct sock_diag_queue queue;
+	bool is_known = sock_diag_listener(address, &queue) == 0;
 
-	if (sock_diag_listener(address, &queue) != 0) {
-		stat_set(&head->queue_limit, 0);
-		return;
+	if (is_known) {
+		stat_set(&head->queue_depth, queue.depth);
+		stat_set(&head->queue_dropped, queue.dropped_segments);
 	}
-	stat_set(&head->queue_depth, queue.depth);
-	stat_set(&head->queue_dropped, queue.dropped_segments);
-	stat_set(&head->queue_limit, (uint64_t)queue.limit + 1);
-	compare(master, head, &tolds[row], queue.limit);
+	atomic_store(&head->queue_limit, is_known ? (uint64_t)queue.limit + 1 : 0);
+	atomic_store(&head->queue_sampled_ms, sampled_ms);
+	if (is_known) {
+		compare(master, head, &tolds[row], queue.limit);
+	}
+}
+
+/* Who is not asked about any more is not known any more. */
+static void
+forget_the_removed(struct board_master *board)
+{
+	for (int row = 0; row < BOARD_SERVERS && atomic_load(&board->servers[row].is_used); row++) {
+		if (!atomic_load(&board->servers[row].is_configured)) {
+			stat_set(&board->servers[row].queue_limit, 0);
+		}
+	}
 }
 
 /* A name has a row for each of its places. */
@@ -67,7 +82,11 @@ look_at_server(struct master *master, int upstream_row, const struct upstream_se
 		struct address address = server->where.address;
 		struct board_place place;
 
-		if (row < 0 || !board_server_is_open(&master->board, row)) {
+		if (row < 0) {
+			continue;
+		}
+		if (!board_server_is_open(&master->board, row)) {
+			stat_set(&master->board.writable->servers[row].queue_limit, 0);
 			continue;
 		}
 		board_read_place(&master->board, row, &place);
@@ -83,6 +102,7 @@ backend_queues_look(struct master *master)
 {
 	const struct config *config = master->config;
 
+	forget_the_removed(master->board.writable);
 	for (size_t i = 0; i < config->upstream_count; i++) {
 		const struct upstream_config *upstream = &config->upstreams[i];
 		int upstream_row = board_find_upstream(&master->board, upstream->name);

@@ -236,6 +236,9 @@ print_servers(const struct reading *reading, FILE *stream)
 	print_server_gauge(reading, "acceptd_server_unproven",
 		"Of these, without a byte from the server yet: perhaps in its accept queue.",
 		offsetof(struct reading_server, unproven), OF_ALL, stream);
+	print_server_gauge(reading, "acceptd_server_settled",
+		"The same for longer than settle_time: in its accept queue if that is so deep.",
+		offsetof(struct reading_server, settled), OF_ALL, stream);
 	print_server_gauge(reading, "acceptd_server_waiting",
 		"Clients that wait for a place at any server of the upstream.",
 		offsetof(struct reading_server, waiting), OF_ALL, stream);

@@ -59,7 +59,7 @@ sum_server(const struct board *board, int index, struct reading_server *server)
 {
 	int slots = board_slots_used(board);
 
-	server->held = server->unproven = server->waiting = 0;
+	server->held = server->unproven = server->settled = server->waiting = 0;
 	memset(server->stats, 0, sizeof(server->stats));
 	for (int slot = 0; slot < slots; slot++) {
 		const struct board_slot *from = &board->slots[slot];
@@ -67,6 +67,7 @@ sum_server(const struct board *board, int index, struct reading_server *server)
 
 		server->held += stat_get(&cells->held);
 		server->unproven += stat_get(&cells->unproven);
+		server->settled += stat_get(&cells->settled);
 		server->waiting +=
 			stat_get(&from->upstreams[board->master->servers[index].upstream].waiting);
 		for (size_t i = 0; i < STAT_SERVER_COUNT; i++) {

@@ -54,6 +54,7 @@ struct reading_server {
 	uint64_t max_connections; /* in force; 0: none */
 	uint64_t backlog;         /* 0: none */
 	uint64_t held, unproven;  /* now, in all workers */
+	uint64_t settled;         /* now, in all workers */
 	uint64_t waiting;         /* clients that wait for a place at its upstream */
 	int64_t oldest_wait_ms;   /* of the first of them; 0: nobody waits */
 	bool has_queue;           /* the kernel shows its accept queue: it is on this host */

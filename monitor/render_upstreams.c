@@ -85,6 +85,7 @@ json_server(struct json *json, const struct reading_server *server)
 	}
 	json_unsigned(json, "open", server->held);
 	json_unsigned(json, "unproven", server->unproven);
+	json_unsigned(json, "settled", server->settled);
 	json_unsigned(json, "waiting", server->waiting);
 	json_signed(json, "oldest_wait_ms", server->oldest_wait_ms);
 	if (server->has_queue) {

@@ -15,18 +15,36 @@
 struct board;
 
 struct guard_limits {
-	uint64_t held;     /* 0: none */
-	uint64_t unproven; /* 0: none */
+	uint64_t held;    /* 0: none */
+	uint64_t backlog; /* most in the server's accept queue; 0: none */
+};
+
+/* What is known of a connection that has a place. A server may pause for longer than settle_time,
+ * so a connection that settled counts as still in the accept queue as long as the queue, as the
+ * kernel shows it, is deep enough for it. What settled was connected before the last sample: of
+ * these no more can be in the queue than were seen there. */
+enum guard_stage {
+	GUARD_UNPROVEN, /* no byte from the server yet, perhaps in its accept queue */
+	GUARD_SETTLED,  /* the same, for longer than settle_time */
+	GUARD_PROVEN,   /* not in the queue */
 };
 
 #define GUARD_STALL_MS 200 /* a worker that makes no turn for so long is passed over */
+/* Our end is connected before the last segment of the handshake puts the other end's into the
+ * queue: on one host that is a matter of when the kernel gets to it. */
+#define GUARD_HANDSHAKE_MS 10
 
 /** Take a place for a new connection, which is unproven. @return false: none is free now */
 bool guard_take(const struct board *board, int slot, int server, const struct guard_limits *limits);
-/** The connection has left the server's accept queue. */
-void guard_prove(const struct board *board, int slot, int server);
-/** Give the place back. @param is_proven  guard_prove was called for it */
-void guard_give_back(const struct board *board, int slot, int server, bool is_proven);
+/** More is known of the connection. */
+void guard_move(const struct board *board, int slot, int server, enum guard_stage from,
+	enum guard_stage to);
+/** Give the place back. @param stage  the last that the connection was moved to */
+void guard_give_back(const struct board *board, int slot, int server, enum guard_stage stage);
+/** Whether a connection may be moved to GUARD_SETTLED: its server's queue was sampled after it
+ *  was made, or is not known.
+ *  @param connected_ms  monotonic, not from before */
+bool guard_may_settle(const struct board *board, int server, int64_t connected_ms);
 /** Whether a place seems to be free. */
 bool guard_has_room(const struct board *board, int server, const struct guard_limits *limits);
 /** Sums over all workers. */

@@ -55,6 +55,7 @@ enum upstream_request_state {
 	UPSTREAM_PAUSING,    /* waits, too, but every server was tried just now: not in the queue */
 	UPSTREAM_CONNECTING, /* it has a place: on_granted was called */
 	UPSTREAM_UNPROVEN,   /* connected, no byte from the server yet */
+	UPSTREAM_SETTLED,    /* still none after settle_time, only with a declared backlog */
 	UPSTREAM_PROVEN
 };
 
@@ -64,7 +65,6 @@ struct upstream_request {
 	struct upstream_server *server; /* from on_granted until upstream_done, else NULL */
 	uint8_t state;                  /* enum upstream_request_state */
 	uint8_t failure;                /* enum close_reason of the last connect */
-	bool is_counted_unproven;
 	/* A place was taken: connect to server->address, from upstream_source if it has one,
 	 * within upstream_connect_timeout_ms. */
 	void (*on_granted)(struct upstream_request *request);
@@ -81,6 +81,7 @@ struct upstream_request {
 						 the next try; unproven: settle_time */
 	uint64_t ticket;                      /* 0: it does not wait */
 	uint64_t hash;                        /* of the client's address */
+	int64_t connected_ms;                 /* monotonic; only with a declared backlog */
 	uint64_t tried;                       /* bit i: server i failed since the last pause */
 };
 
@@ -148,7 +149,7 @@ void upstream_prove(struct upstream_request *request);
 static inline void
 upstream_proven(struct upstream_request *request)
 {
-	if (request->state == UPSTREAM_UNPROVEN) {
+	if (request->state == UPSTREAM_UNPROVEN || request->state == UPSTREAM_SETTLED) {
 		upstream_prove(request);
 	}
 }

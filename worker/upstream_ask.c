@@ -99,6 +99,19 @@ wake_next(struct upstream *upstream)
 
 /* --- ends --- */
 
+static enum guard_stage
+stage_of(const struct upstream_request *request)
+{
+	switch (request->state) {
+	case UPSTREAM_SETTLED:
+		return GUARD_SETTLED;
+	case UPSTREAM_PROVEN:
+		return GUARD_PROVEN;
+	default:
+		return GUARD_UNPROVEN;
+	}
+}
+
 static void
 give_back(struct upstream_request *request)
 {
@@ -106,8 +119,7 @@ give_back(struct upstream_request *request)
 
 	if (request->server != NULL) {
 		guard_give_back(&service->board, service->slot_index, request->server->row,
-			!request->is_counted_unproven);
-		request->is_counted_unproven = false;
+			stage_of(request));
 		upstream_server_release(&request->server);
 		wake_next(request->upstream);
 	}
@@ -169,7 +181,6 @@ request_grant(struct upstream_request *request, struct upstream_server *server)
 	queue_remove(request);
 	server->references++;
 	request->server = server;
-	request->is_counted_unproven = true;
 	request->state = UPSTREAM_CONNECTING;
 	stat_add(&server->cells->stats[STAT_SERVER_sessions], 1);
 	request->on_granted(request);
@@ -400,6 +411,7 @@ upstream_connected(struct upstream_request *request, unsigned syn_retries)
 	upstream_judge_connect(server, 0);
 	request->state = UPSTREAM_UNPROVEN;
 	if (server->backlog > 0) {
+		request->connected_ms = clock_monotonic_ms(); /* the turn began before it was */
 		deadline_set(&service->deadlines, &request->patience, request->plan->settling,
 			service->now_ms);
 	}
@@ -409,11 +421,11 @@ void
 upstream_prove(struct upstream_request *request)
 {
 	const struct service *service = service_of(request);
+	enum guard_stage stage = stage_of(request);
 
 	deadline_clear(&request->patience);
 	request->state = UPSTREAM_PROVEN;
-	request->is_counted_unproven = false;
-	guard_prove(&service->board, service->slot_index, request->server->row);
+	guard_move(&service->board, service->slot_index, request->server->row, stage, GUARD_PROVEN);
 	if (request->server->backlog > 0) {
 		wake_next(request->upstream);
 	}
@@ -422,5 +434,18 @@ upstream_prove(struct upstream_request *request)
 void
 upstream_on_settled(struct deadline *deadline)
 {
-	upstream_proven(container_of(deadline, struct upstream_request, patience));
+	struct upstream_request *request =
+		container_of(deadline, struct upstream_request, patience);
+	struct service *service = service_of(request);
+	int row = request->server->row;
+
+	assert(request->state == UPSTREAM_UNPROVEN);
+	if (!guard_may_settle(&service->board, row, request->connected_ms)) {
+		deadline_set(&service->deadlines, &request->patience, request->plan->sampling,
+			service->now_ms);
+		return;
+	}
+	request->state = UPSTREAM_SETTLED;
+	guard_move(&service->board, service->slot_index, row, GUARD_UNPROVEN, GUARD_SETTLED);
+	wake_next(request->upstream);
 }

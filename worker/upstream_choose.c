@@ -23,7 +23,7 @@ limits_of(const struct upstream_server *server)
 {
 	return (struct guard_limits){
 		.held = ordered(&head_of(server)->max_connections, server->max_connections),
-		.unproven = (uint64_t)server->backlog};
+		.backlog = (uint64_t)server->backlog};
 }
 
 static bool

@@ -77,6 +77,7 @@ upstream_plan_release(struct upstream_plan **plan)
 	deadlines_close_list(&released->service->deadlines, &released->queueing);
 	deadlines_close_list(&released->service->deadlines, &released->retrying);
 	deadlines_close_list(&released->service->deadlines, &released->settling);
+	deadlines_close_list(&released->service->deadlines, &released->sampling);
 	free(released->check.send);
 	free(released->check.expect);
 	free(released->table);
@@ -171,8 +172,11 @@ add_lists(struct upstream_plan *plan, const struct upstream_config *config)
 		upstream_on_retry);
 	plan->settling =
 		deadlines_open_list(deadlines, config->settle_time_ms, upstream_on_settled);
-	return plan->queueing == NULL || plan->retrying == NULL || plan->settling == NULL ? -ENOMEM
-											  : 0;
+	plan->sampling = deadlines_open_list(deadlines, UPSTREAM_SAMPLE_MS, upstream_on_settled);
+	return plan->queueing == NULL || plan->retrying == NULL || plan->settling == NULL ||
+			       plan->sampling == NULL
+		       ? -ENOMEM
+		       : 0;
 }
 
 struct upstream_plan *

@@ -5,7 +5,8 @@
 #include "worker/balance.h"
 #include "worker/upstream.h"
 
-#define UPSTREAM_RETRY_MS 100 /* between two connects of a client to the same server */
+#define UPSTREAM_RETRY_MS  100 /* between two connects of a client to the same server */
+#define UPSTREAM_SAMPLE_MS 100 /* between two looks for a new sample of an accept queue */
 
 /* What one configuration says of an upstream. Who waits or settles holds the plan of that time,
  * whose list its deadline is in. */
@@ -25,7 +26,7 @@ struct upstream_plan {
 		int64_t interval_ms, timeout_ms;
 		char *send, *expect;
 	} check;
-	struct deadline_list *queueing, *retrying, *settling;
+	struct deadline_list *queueing, *retrying, *settling, *sampling;
 	struct in6_addr *sources;
 	size_t source_count, source_turn;
 	uint16_t *table; /* for client_hash, else NULL */

@@ -49,20 +49,112 @@ START_TEST(a_limit_counts_all_workers)
 	ck_assert(!guard_has_room(&board, 0, &five));
 	ck_assert(!guard_take(&board, 7, 0, &five));
 	ck_assert_uint_eq(guard_held(&board, 0), LIMIT);
-	guard_give_back(&board, 0, 0, false);
+	guard_give_back(&board, 0, 0, GUARD_UNPROVEN);
 	ck_assert(guard_take(&board, 7, 0, &five));
 }
 END_TEST
 
 START_TEST(connects_are_paced_by_what_is_unproven)
 {
-	const struct guard_limits two = {.unproven = 2};
+	const struct guard_limits two = {.backlog = 2};
 
 	ck_assert(guard_take(&board, 0, 0, &two) && guard_take(&board, 1, 0, &two));
 	ck_assert(!guard_take(&board, 0, 0, &two));
-	guard_prove(&board, 1, 0);
+	guard_move(&board, 1, 0, GUARD_UNPROVEN, GUARD_PROVEN);
 	ck_assert(guard_take(&board, 0, 0, &two));
 	ck_assert_uint_eq(guard_held(&board, 0), 3);
+}
+END_TEST
+
+static void
+show_queue(uint64_t depth, bool is_known)
+{
+	struct board_server_head *head = &board.writable->servers[0];
+
+	stat_set(&head->queue_depth, depth);
+	stat_set(&head->queue_limit, is_known ? 50 + 1 : 0);
+}
+
+static const struct {
+	int unproven, settled;
+	uint64_t depth;
+	bool is_known, has_room; /* for one more, in a queue of 5 */
+} queues[] = {
+	{0, 0, 0, true, true},
+	{5, 0, 0, true, false},
+	{0, 100, 0, true, true}, /* long sessions of a server that accepts */
+	{4, 100, 0, true, true},
+	{0, 100, 4, true, true},
+	{0, 100, 5, true, false}, /* it pauses */
+	{0, 5, 5, true, false},
+	{0, 4, 5, true, true}, /* others are in its queue, too */
+	{2, 2, 50, true, true},
+	{2, 3, 50, true, false},
+	{2, 50, 3, true, false},
+	{2, 50, 2, true, true},
+	{0, 100, 5, false, true},
+	{5, 100, 5, false, false},
+};
+
+START_TEST(who_settled_counts_as_far_as_the_queue_is_deep)
+{
+	const struct guard_limits none = {0}, queue = {.backlog = 5};
+
+	show_queue(queues[_i].depth, queues[_i].is_known);
+	for (int i = 0; i < queues[_i].unproven + queues[_i].settled; i++) {
+		ck_assert(guard_take(&board, i % WORKERS, 0, &none));
+		if (i >= queues[_i].unproven) {
+			guard_move(&board, i % WORKERS, 0, GUARD_UNPROVEN, GUARD_SETTLED);
+		}
+	}
+	ck_assert_int_eq(guard_has_room(&board, 0, &queue), queues[_i].has_room);
+	ck_assert_int_eq(guard_take(&board, 3, 0, &queue), queues[_i].has_room);
+}
+END_TEST
+
+START_TEST(who_settled_makes_room_with_the_first_byte_or_the_end)
+{
+	const struct guard_limits two = {.backlog = 2};
+
+	show_queue(2, true);
+	for (int slot = 0; slot < 2; slot++) {
+		ck_assert(guard_take(&board, slot, 0, &two));
+		guard_move(&board, slot, 0, GUARD_UNPROVEN, GUARD_SETTLED);
+	}
+	ck_assert(!guard_has_room(&board, 0, &two));
+	guard_move(&board, 0, 0, GUARD_SETTLED, GUARD_PROVEN);
+	ck_assert(guard_take(&board, 2, 0, &two));
+	ck_assert(!guard_has_room(&board, 0, &two));
+	guard_give_back(&board, 1, 0, GUARD_SETTLED);
+	ck_assert(guard_has_room(&board, 0, &two));
+	guard_give_back(&board, 0, 0, GUARD_PROVEN);
+	guard_give_back(&board, 2, 0, GUARD_UNPROVEN);
+	ck_assert_uint_eq(guard_held(&board, 0), 0);
+	for (int slot = 0; slot < 3; slot++) {
+		ck_assert_uint_eq(stat_get(&board.slots[slot].servers[0].settled), 0);
+		ck_assert_uint_eq(stat_get(&board.slots[slot].servers[0].unproven), 0);
+	}
+}
+END_TEST
+
+static const struct {
+	uint64_t sampled_ms;
+	bool is_known, may_settle; /* what was connected at 1000 */
+} samples[] = {
+	{0, false, false}, /* nobody has looked yet */
+	{999, true, false},
+	{1000, true, false},
+	{1000 + GUARD_HANDSHAKE_MS, true, false}, /* it may be on its way into the queue */
+	{1001 + GUARD_HANDSHAKE_MS, true, true},
+	{999, false, true},
+	{1001, false, true},
+};
+
+START_TEST(only_a_younger_sample_lets_a_connection_settle)
+{
+	show_queue(0, samples[_i].is_known);
+	stat_set(&board.writable->servers[0].queue_sampled_ms, samples[_i].sampled_ms);
+	ck_assert_int_eq(guard_may_settle(&board, 0, 1000), samples[_i].may_settle);
 }
 END_TEST
 
@@ -116,8 +208,12 @@ END_TEST
 START_TEST(burial_frees_the_places_of_the_dead)
 {
 	ck_assert(guard_take(&board, 2, 0, &five));
+	ck_assert(guard_take(&board, 2, 0, &five));
+	guard_move(&board, 2, 0, GUARD_UNPROVEN, GUARD_SETTLED);
 	guard_publish(&board, 2, 0, 77);
 	(void)board_bury_slot(&board, 2);
+	ck_assert_uint_eq(stat_get(&board.slots[2].servers[0].unproven), 0);
+	ck_assert_uint_eq(stat_get(&board.slots[2].servers[0].settled), 0);
 	ck_assert_uint_eq(guard_held(&board, 0), 0);
 	ck_assert_int_eq(guard_first(&board, 0, clock_monotonic_ms()), -1);
 }
@@ -154,7 +250,7 @@ work(struct server *server, int slot, long claims)
 		}
 		atomic_fetch_sub(&server->inside, 1);
 		atomic_fetch_add(&server->served, 1);
-		guard_give_back(&board, slot, 0, false);
+		guard_give_back(&board, slot, 0, GUARD_UNPROVEN);
 	}
 }
 
@@ -226,7 +322,11 @@ END_TEST
 
 UNIT_TESTS("guard", tcase_add_checked_fixture(tests, setup, teardown); tcase_set_timeout(tests, 60);
 	   tcase_add_test(tests, a_limit_counts_all_workers);
-	   tcase_add_test(tests, connects_are_paced_by_what_is_unproven);
+	   tcase_add_test(tests, connects_are_paced_by_what_is_unproven); tcase_add_loop_test(
+		   tests, who_settled_counts_as_far_as_the_queue_is_deep, 0, ARRAY_LEN(queues));
+	   tcase_add_test(tests, who_settled_makes_room_with_the_first_byte_or_the_end);
+	   tcase_add_loop_test(
+		   tests, only_a_younger_sample_lets_a_connection_settle, 0, ARRAY_LEN(samples));
 	   tcase_add_test(tests, without_limits_there_is_always_room);
 	   tcase_add_test(tests, the_earliest_ticket_is_first);
 	   tcase_add_test(tests, a_worker_that_stands_still_is_passed_over);

@@ -81,6 +81,7 @@ stage_close(void)
 	}
 	ck_assert_uint_eq(stat_get(&room.service.slot->servers[0].held), 0);
 	ck_assert_uint_eq(stat_get(&room.service.slot->servers[0].unproven), 0);
+	ck_assert_uint_eq(stat_get(&room.service.slot->servers[0].settled), 0);
 	ck_assert_uint_eq(stat_get(&room.service.slot->upstreams[0].waiting), 0);
 	pipes_fini(&room.service);
 	ck_assert_int_eq(room.service.descriptors_used, back.descriptors_before);

@@ -10,6 +10,7 @@
 #include "common/fault.h"
 #include "tests/unit/run.h"
 #include "worker/failures.h"
+#include "worker/guard.h"
 #include "worker/service.h"
 #include "worker/upstream_private.h"
 
@@ -98,6 +99,7 @@ teardown(void)
 	for (int i = 0; i < BOARD_SERVERS; i++) {
 		ck_assert_uint_eq(stat_get(&service.slot->servers[i].held), 0);
 		ck_assert_uint_eq(stat_get(&service.slot->servers[i].unproven), 0);
+		ck_assert_uint_eq(stat_get(&service.slot->servers[i].settled), 0);
 	}
 	ck_assert_uint_eq(stat_get(&service.slot->upstreams[0].waiting), 0);
 	ck_assert_uint_eq(stat_get(&service.slot->upstreams[0].ticket), 0);
@@ -161,13 +163,131 @@ START_TEST(a_proven_connection_makes_room_for_the_next_connect)
 }
 END_TEST
 
-START_TEST(a_silent_connection_has_settled_after_its_time)
+static void
+pass_ms(int64_t ms)
+{
+	service.now_ms += ms;
+	atomic_store(&service.slot->progress_ms, service.now_ms);
+	(void)deadlines_expire(&service.deadlines, service.now_ms, SIZE_MAX);
+}
+
+/* A sample of the accept queue of the first server, taken after all that was done so far. */
+static void
+sample_queue(uint64_t depth, bool is_known)
+{
+	struct board_server_head *head = &board.writable->servers[0];
+
+	stat_set(&head->queue_depth, depth);
+	stat_set(&head->queue_limit, is_known ? 50 + 1 : 0);
+	stat_set(&head->queue_sampled_ms, (uint64_t)clock_monotonic_ms() + GUARD_HANDSHAKE_MS + 1);
+}
+
+static void
+expect_counts(uint64_t unproven, uint64_t settled)
+{
+	ck_assert_uint_eq(stat_get(&service.slot->servers[0].unproven), unproven);
+	ck_assert_uint_eq(stat_get(&service.slot->servers[0].settled), settled);
+}
+
+/* One connection, which is all that the server's queue holds, and one client that waits. */
+static void
+connect_and_wait(void)
 {
 	use("settle_time = \"1s\";", "{ address = \"127.0.0.1:1\"; backlog = 1; }");
 	ask(0);
 	upstream_connected(&sessions[0].request, 0);
-	(void)deadlines_expire(&service.deadlines, service.now_ms + 1001, SIZE_MAX);
-	ck_assert_int_eq(sessions[0].request.state, UPSTREAM_PROVEN);
+	ask(1);
+	ck_assert_int_eq(sessions[1].granted, 0);
+}
+
+static bool
+is_woken(void)
+{
+	return ev_is_pending(&service.wakers.soon);
+}
+
+START_TEST(a_silent_connection_has_settled_after_its_time)
+{
+	sample_queue(7, false);
+	connect_and_wait();
+	pass_ms(999);
+	ck_assert_int_eq(sessions[0].request.state, UPSTREAM_UNPROVEN);
+	expect_counts(1, 0);
+	pass_ms(2);
+	ck_assert_int_eq(sessions[0].request.state, UPSTREAM_SETTLED);
+	expect_counts(0, 1);
+	ck_assert(is_woken());
+	upstreams_look(&service);
+	ck_assert_int_eq(sessions[1].granted, 1);
+}
+END_TEST
+
+START_TEST(none_settles_before_its_servers_queue_was_looked_at)
+{
+	bool was_sampled = _i == 1;
+
+	if (was_sampled) {
+		sample_queue(0, true);
+		stat_add(&board.writable->servers[0].queue_sampled_ms, (uint64_t)-1000);
+	}
+	connect_and_wait();
+	for (int i = 0; i < 30; i++) {
+		pass_ms(UPSTREAM_SAMPLE_MS + 1);
+		ck_assert_int_eq(sessions[0].request.state, UPSTREAM_UNPROVEN);
+	}
+	sample_queue(0, was_sampled);
+	pass_ms(UPSTREAM_SAMPLE_MS + 1);
+	ck_assert_int_eq(sessions[0].request.state, UPSTREAM_SETTLED);
+	ck_assert(is_woken());
+	upstreams_look(&service);
+	ck_assert_int_eq(sessions[1].granted, 1);
+}
+END_TEST
+
+/* How a connection that settled may leave the queue of a server that pauses. */
+static const enum leaving {
+	LEAVE_BYTE,
+	LEAVE_END,
+	LEAVE_SAMPLE
+} leavings[] = {LEAVE_BYTE, LEAVE_END, LEAVE_SAMPLE};
+
+START_TEST(nobody_follows_into_the_queue_of_a_server_that_pauses)
+{
+	connect_and_wait();
+	sample_queue(1, true);
+	pass_ms(1001);
+	expect_counts(0, 1);
+	upstreams_look(&service);
+	ck_assert_int_eq(sessions[1].granted, 0);
+	ck_assert(!is_woken());
+	switch (leavings[_i]) {
+	case LEAVE_BYTE:
+		upstream_proven(&sessions[0].request);
+		ck_assert_int_eq(sessions[0].request.state, UPSTREAM_PROVEN);
+		break;
+	case LEAVE_END:
+		upstream_done(&sessions[0].request);
+		break;
+	default: /* the worker looks often enough by itself */
+		sample_queue(0, true);
+	}
+	ck_assert_int_eq(is_woken(), leavings[_i] != LEAVE_SAMPLE);
+	expect_counts(0, leavings[_i] == LEAVE_SAMPLE ? 1 : 0);
+	upstreams_look(&service);
+	ck_assert_int_eq(sessions[1].granted, 1);
+}
+END_TEST
+
+START_TEST(without_a_declared_backlog_nothing_settles)
+{
+	use("settle_time = \"1s\";", "{ address = \"127.0.0.1:1\"; }");
+	ask(0);
+	upstream_connected(&sessions[0].request, 0);
+	sample_queue(1, true);
+	pass_ms(1001);
+	ck_assert_int_eq(sessions[0].request.state, UPSTREAM_UNPROVEN);
+	ask(1);
+	ck_assert_int_eq(sessions[1].granted, 1);
 }
 END_TEST
 
@@ -225,13 +345,6 @@ START_TEST(a_failed_connect_goes_to_another_server_and_then_to_the_backup)
 	ck_assert_int_eq(sessions[0].reason, CLOSE_connect_timeout);
 }
 END_TEST
-
-static void
-pass_ms(int64_t ms)
-{
-	service.now_ms += ms;
-	(void)deadlines_expire(&service.deadlines, service.now_ms, SIZE_MAX);
-}
 
 START_TEST(who_failed_everywhere_tries_again_after_a_pause)
 {
@@ -385,6 +498,10 @@ UNIT_TESTS("upstream", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, who_finds_no_place_waits_in_order);
 	   tcase_add_test(tests, a_proven_connection_makes_room_for_the_next_connect);
 	   tcase_add_test(tests, a_silent_connection_has_settled_after_its_time);
+	   tcase_add_loop_test(tests, none_settles_before_its_servers_queue_was_looked_at, 0, 2);
+	   tcase_add_loop_test(tests, nobody_follows_into_the_queue_of_a_server_that_pauses, 0,
+		   ARRAY_LEN(leavings));
+	   tcase_add_test(tests, without_a_declared_backlog_nothing_settles);
 	   tcase_add_test(tests, patience_ends_with_the_queue_timeout);
 	   tcase_add_test(tests, a_full_queue_refuses);
 	   tcase_add_loop_test(tests, the_last_failure_is_the_reason, 0, ARRAY_LEN(failures));
