@@ -418,6 +418,7 @@ def test_health_and_limits_are_those_of_each_address(proxy, dns):
         sock.close()
 
 
+@pytest.mark.smoke
 @pytest.mark.skipif(built_with_cares(), reason="built with c-ares")
 def test_without_cares_a_name_is_a_mistake_in_the_file(proxy):
     proxy.write_config()
