@@ -414,6 +414,8 @@ upstream_connected(struct upstream_request *request, unsigned syn_retries)
 		request->connected_ms = clock_monotonic_ms(); /* the turn began before it was */
 		deadline_set(&service->deadlines, &request->patience, request->plan->settling,
 			service->now_ms);
+	} else { /* nobody paces by it; should a reload begin to, it has been accepted long ago */
+		upstream_prove(request);
 	}
 }
 
