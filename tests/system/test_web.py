@@ -188,7 +188,7 @@ def test_slow_clients_keep_nobody_waiting_for_long(stage):
             sock.sendall(b"GET / HTTP/1.1\r\nHost: lo")
         began = time.monotonic()
         assert web.get(stage.port).status == 200
-        assert time.monotonic() - began < seconds(8)  # theirs to hold for 10 s
+        assert time.monotonic() - began < seconds(4)
     finally:
         for sock in slow:
             sock.close()
@@ -208,7 +208,7 @@ def test_clients_that_do_not_read_keep_nobody_waiting_for_long(make_stage):
         deaf.append(sock)
     began = time.monotonic()
     assert web.get(stage.port).status == 200
-    assert time.monotonic() - began < seconds(8)  # theirs to hold for 10 s
+    assert time.monotonic() - began < seconds(4)
     for sock in deaf:
         sock.close()
 
