@@ -188,7 +188,8 @@ def test_slow_clients_keep_nobody_waiting_for_long(stage):
             sock.sendall(b"GET / HTTP/1.1\r\nHost: lo")
         began = time.monotonic()
         assert web.get(stage.port).status == 200
-        assert time.monotonic() - began < seconds(4)
+        # Its SYN may meet a full queue: the kernel tries again after 1, 2, 3 and 4 seconds.
+        assert time.monotonic() - began < seconds(5)
     finally:
         for sock in slow:
             sock.close()
