@@ -184,7 +184,7 @@ def test_reload_turns_it_on_and_off(logging):
     logging.reload()
     assert client.echoes()
     wait_for("a line in the other", lambda: len(sessions.lines(path + ".other")) == 1)
-    logging.baseline = logging.at_rest()  # the master holds that file
+    logging.settle()  # the master holds that file
     assert len(lines(logging)) == 1
     assert os.stat(path).st_mode & 0o777 == 0o640
 

@@ -9,6 +9,7 @@ from .waiting import seconds, wait_for
 
 # What the log says; the only place in the tests that knows these words.
 READY = r"master\[\d+\]: serving: "
+WORKERS = r"master\[\d+\]: \d+ workers?: "
 RELOADED = r"master\[\d+\]: reload: configuration \d+ is in force"
 RELOAD_REFUSED = r"master\[\d+\]: reload refused.*nothing changed"
 ERROR_LINE = r"^\S+ error |^<3>"
@@ -123,17 +124,36 @@ class Acceptd:
         return self
 
     def settle(self):
-        """What is there now is what must be there at the end of the test."""
-        # a process on its way out loses its title first, and is a zombie only later
-        wait_for("the dead buried", lambda: all(
-            processes.is_running(pid) and processes.title(pid)
-            for pid in processes.children(self.master)))
-        self.baseline = self.at_rest()
+        """What is there now is what must be there at the end of the test: the configured workers,
+        the monitor if it has something to do, and nobody on the way in or out."""
+        wanted = self.wanted_children()
+
+        def is_settled():
+            self.baseline = kinds, titles = self.at_rest()
+            return kinds is not None and titles == wanted
+        try:
+            wait_for(f"a master at rest with {wanted}", is_settled)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: are {self.baseline}; the log:\n{self.log()}") from None
 
     def at_rest(self):
-        """Descriptors of the master by kind, and how many children it has."""
+        """Descriptors of the master by kind, None while it is at work, and its children's titles.
+        The titles come first: who is missing there is closed when the master sleeps."""
         self.note_children()
-        return processes.descriptor_kinds(self.master), len(processes.children(self.master))
+        titles = sorted(processes.title(pid) for pid in processes.children(self.master))
+        return processes.descriptor_kinds_of_sleeper(self.master), titles
+
+    def wanted_children(self):
+        """Titles of the children that the configuration asks for."""
+        count = self.options["workers"]
+        if count == "auto":
+            count = int(self.wait_log(WORKERS).split()[3])
+        servers = [server for upstream in self.options.get("upstreams", ())
+                   for server in upstream["servers"]]
+        monitor = (any(self.options["admin"].values()) or
+                   any(config.is_name(server["address"]) for server in servers))
+        return ["acceptd: monitor"] * monitor + sorted(
+            f"acceptd: worker {slot}" for slot in range(count))
 
     def note_children(self):
         for pid in processes.children(self.master):

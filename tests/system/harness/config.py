@@ -1,4 +1,5 @@
 """Configurations as Python values, written in libconfig's syntax."""
+import ipaddress
 
 
 def value(thing):
@@ -21,6 +22,15 @@ def text(options):
 
 def listener(name="echo", address="127.0.0.1:7000", protocol="echo", **options):
     return {"name": name, "address": address, "protocol": protocol, **options}
+
+
+def is_name(address):
+    """Whether this address of a server, with its port, has to be looked up."""
+    try:
+        ipaddress.ip_address(address.rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return "/" not in address
+    return False
 
 
 FAULT = listener("fault", "127.0.0.1:7001", "fault")

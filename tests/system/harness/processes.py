@@ -83,6 +83,20 @@ def descriptor_kinds(pid):
     return kinds
 
 
+def _turns(pid):
+    """Changes with everything that a process does; None while it does something."""
+    if state(pid) != "S":
+        return None
+    return [status(pid, f"{kind}_ctxt_switches") for kind in ("voluntary", "nonvoluntary")]
+
+
+def descriptor_kinds_of_sleeper(pid):
+    """The same of a process that sleeps all the while, None of any other: nothing is half done."""
+    before = _turns(pid)
+    kinds = descriptor_kinds(pid)
+    return kinds if before is not None and before == _turns(pid) else None
+
+
 def in_network_namespace(inode):
     """Every process whose network namespace has this inode."""
     found = []
