@@ -3,7 +3,6 @@
 #include "common/maglev.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/siphash.h"
@@ -78,8 +77,8 @@ fill(const struct maglev_server *servers, size_t count, unsigned most, struct wa
 int
 maglev_build(const struct maglev_server *servers, size_t count, uint16_t table[MAGLEV_SIZE])
 {
+	struct walk walks[MAGLEV_SERVERS_MAX];
 	unsigned most = heaviest(servers, count);
-	struct walk *walks;
 
 	if (count > MAGLEV_SERVERS_MAX) {
 		return -EINVAL;
@@ -90,14 +89,9 @@ maglev_build(const struct maglev_server *servers, size_t count, uint16_t table[M
 	if (most == 0) {
 		return 0;
 	}
-	walks = calloc(count, sizeof(*walks));
-	if (walks == NULL) {
-		return -ENOMEM;
-	}
 	for (size_t i = 0; i < count; i++) {
 		walk_init(&walks[i], servers[i].name);
 	}
 	fill(servers, count, most, walks, table);
-	free(walks);
 	return 0;
 }

@@ -18,7 +18,7 @@ struct maglev_server {
 };
 
 /** Fill the table with indices into `servers`; all MAGLEV_NONE when no server has a weight.
- *  About 2 ms. @return 0, -EINVAL for too many servers, or -ENOMEM */
+ *  About 2 ms. @return 0, or -EINVAL for too many servers: the table is as it was */
 int maglev_build(
 	const struct maglev_server *servers, size_t count, uint16_t table[MAGLEV_SIZE]) MUST_CHECK;
 static inline uint16_t

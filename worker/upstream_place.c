@@ -109,7 +109,8 @@ upstream_places_refresh(struct upstream *upstream)
 	for (size_t i = 0; i < plan->server_count; i++) {
 		is_done = refresh_server(&plan->servers[i]) && is_done;
 	}
-	if (upstream_plan_hash(plan) == 0 && is_done) {
+	upstream_plan_hash(plan);
+	if (is_done) {
 		plan->placings = placings; /* else once more at the next occasion */
 	}
 }

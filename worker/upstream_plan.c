@@ -1,4 +1,5 @@
 /* What a configuration says of an upstream, made ready to choose by. */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,20 +123,24 @@ add_servers(
 /* The table knows the configured weights only: who is down is passed over when it is used, so that
  * a client of a server that comes back finds it again. Places go by their addresses, which are the
  * same on every machine, and not by their numbers. */
-int
+void
 upstream_plan_hash(struct upstream_plan *plan)
 {
 	struct maglev_server rows[CONFIG_SERVERS_MAX];
 	char addresses[CONFIG_SERVERS_MAX][ADDRESS_TEXT_MAX];
 
-	for (size_t i = 0; i < plan->server_count && plan->table != NULL; i++) {
+	static_assert(CONFIG_SERVERS_MAX <= MAGLEV_SERVERS_MAX, "the table takes them all");
+	if (plan->table == NULL) {
+		return;
+	}
+	for (size_t i = 0; i < plan->server_count; i++) {
 		const struct upstream_server *server = plan->servers[i];
 
 		rows[i].name = server->is_place ? address_format(&server->address, addresses[i])
 						: server->name;
 		rows[i].weight = server->is_open ? (unsigned)server->weight : 0;
 	}
-	return plan->table == NULL ? 0 : maglev_build(rows, plan->server_count, plan->table);
+	(void)!maglev_build(rows, plan->server_count, plan->table);
 }
 
 static int
@@ -145,7 +150,11 @@ add_table(struct upstream_plan *plan)
 		return 0;
 	}
 	plan->table = calloc(MAGLEV_SIZE, sizeof(*plan->table));
-	return plan->table == NULL ? -ENOMEM : upstream_plan_hash(plan);
+	if (plan->table == NULL) {
+		return -ENOMEM;
+	}
+	upstream_plan_hash(plan);
+	return 0;
 }
 
 static int

@@ -71,8 +71,8 @@ bool upstream_place_is_current(const struct upstream_server *server);
 enum close_reason upstream_lack(const struct upstream *upstream);
 /** Whether a name was not asked for yet, so that nothing can be said of it. */
 bool upstream_is_asking(const struct upstream *upstream);
-/** Fill the table for client_hash, if the plan has one. @return 0 or -ENOMEM: it is as it was */
-int upstream_plan_hash(struct upstream_plan *plan) MUST_CHECK;
+/** Fill the table for client_hash, if the plan has one. */
+void upstream_plan_hash(struct upstream_plan *plan);
 
 /** Choose a server that is able to take the request and take a place at it. */
 enum upstream_choice { CHOICE_TAKEN, CHOICE_WAIT, CHOICE_NONE };
