@@ -55,6 +55,13 @@ upstream_check_cancel(struct upstream_server *server)
 
 /* --- one check --- */
 
+/* The next one comes after the usual time, whatever became of this one. */
+static void
+check_put_off(struct upstream_server *server)
+{
+	server->check.next_ms = service_of(server)->now_ms + plan_of(server)->check.interval_ms;
+}
+
 /* @param cause  positive errno of a bad one */
 static void
 check_end(struct upstream_server *server, enum check_result result, int cause)
@@ -63,7 +70,10 @@ check_end(struct upstream_server *server, enum check_result result, int cause)
 	const struct upstream_plan *plan = plan_of(server);
 
 	upstream_check_cancel(server);
-	check->next_ms = service_of(server)->now_ms + plan->check.interval_ms;
+	check_put_off(server);
+	if (!upstream_place_is_current(server)) {
+		return; /* it says nothing of the address that is there now */
+	}
 	stat_add(&server->cells->stats[STAT_SERVER_checks], 1);
 	if (result == CHECK_GOOD) {
 		check->bad = 0;
@@ -159,6 +169,12 @@ check_on_event(struct ev_loop *loop, ev_io *watcher, int events)
 	int error = 0;
 
 	(void)loop;
+	if ((events & EV_ERROR) != 0) {
+		/* The kernel does not let us watch it: that says nothing about the server. */
+		upstream_check_cancel(server);
+		check_put_off(server);
+		return;
+	}
 	if ((events & EV_READ) != 0) {
 		result = check_listen(server);
 	} else {
@@ -183,7 +199,7 @@ check_begin(struct upstream_server *server)
 	check->deadline_ms = service->now_ms + plan_of(server)->check.timeout_ms;
 	check->matched = 0;
 	if (fd == -EADDRNOTAVAIL || fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) {
-		check->next_ms = service->now_ms + plan_of(server)->check.interval_ms;
+		check_put_off(server);
 		return; /* our own want says nothing about the server */
 	}
 	if (fd < 0) {

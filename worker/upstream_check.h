@@ -15,7 +15,6 @@ struct upstream_check {
 	int64_t next_ms, deadline_ms;
 	unsigned good, bad; /* in a row */
 	size_t matched;     /* bytes of the expected answer */
-	size_t sent;
 };
 
 void upstream_check_init(struct upstream_check *check);

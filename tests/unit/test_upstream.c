@@ -452,6 +452,25 @@ START_TEST(failures_of_other_workers_count_and_a_verdict_ends_the_run)
 }
 END_TEST
 
+/* As libev tells it, after it stopped the watcher. */
+START_TEST(a_check_that_cannot_be_watched_says_nothing_of_the_server)
+{
+	struct upstream_check *check;
+	int64_t used = service.descriptors_used;
+
+	use("check = { when = \"always\"; fall = 1; };", "{ address = \"127.0.0.1:1\"; }");
+	upstream_checks_look(&service);
+	check = &upstream->plan->servers[0]->check;
+	ck_assert_int_ge(check->watcher.fd, 0);
+	ev_invoke(service.loop, &check->watcher, EV_ERROR | EV_READ | EV_WRITE);
+	ck_assert_int_eq(check->watcher.fd, -1);
+	ck_assert_int_eq(service.descriptors_used, used);
+	ck_assert_int_gt(check->next_ms, service.now_ms);
+	ck_assert_uint_eq(board_server_verdict(&board, 0), 0);
+	ck_assert_uint_eq(stat_get(&service.slot->servers[0].stats[STAT_SERVER_checks_failed]), 0);
+}
+END_TEST
+
 START_TEST(down_and_refuse_is_told_at_once)
 {
 	use("on_down = \"refuse\"; check = { fall = 1; };", "{ address = \"127.0.0.1:1\"; }");
@@ -513,6 +532,7 @@ UNIT_TESTS("upstream", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, want_of_ports_is_not_held_against_the_server);
 	   tcase_add_test(tests, failures_in_a_row_put_a_server_down_and_clients_wait);
 	   tcase_add_test(tests, failures_of_other_workers_count_and_a_verdict_ends_the_run);
+	   tcase_add_test(tests, a_check_that_cannot_be_watched_says_nothing_of_the_server);
 	   tcase_add_test(tests, down_and_refuse_is_told_at_once);
 	   tcase_add_test(tests, a_reload_serves_those_who_wait_by_the_new_limits);
 	   tcase_add_test(tests, sources_come_in_turn_and_of_the_right_family);)

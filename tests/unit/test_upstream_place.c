@@ -7,10 +7,11 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/fault.h"
+#include "tests/unit/net_help.h"
 #include "tests/unit/place_help.h"
 #include "tests/unit/run.h"
 #include "worker/service.h"
-#include "worker/upstream.h"
+#include "worker/upstream_private.h"
 
 #define SESSIONS 8
 #define PLACES   3
@@ -193,6 +194,26 @@ START_TEST(a_failed_connect_says_nothing_of_the_address_that_came_meanwhile)
 }
 END_TEST
 
+/* At 127.0.0.1:1 nobody listens. */
+START_TEST(a_check_says_nothing_of_the_address_that_came_meanwhile)
+{
+	struct board_place place = help_place(1);
+	struct upstream_check *check;
+
+	place.host.s6_addr[12] = 127;
+	place.port = 1;
+	use("check = { when = \"always\"; fall = 1; };");
+	board_write_place(&board, 0, &place, true);
+	upstream_checks_look(&service);
+	check = &upstream->plan->servers[0]->check;
+	ck_assert(help_waits(check->watcher.fd, POLLOUT, HELP_WAIT_MS));
+	answer("9 . .");
+	ev_invoke(service.loop, &check->watcher, EV_WRITE);
+	ck_assert_int_eq(check->watcher.fd, -1);
+	ck_assert_uint_eq(board_server_verdict(&board, 0), 0);
+}
+END_TEST
+
 START_TEST(backups_of_an_answer_serve_when_nobody_else_does)
 {
 	use("");
@@ -277,6 +298,7 @@ UNIT_TESTS("upstream_place", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, who_waits_in_vain_is_told_that_there_was_no_address);
 	   tcase_add_test(tests, new_clients_go_to_the_new_address_and_old_sessions_keep_theirs);
 	   tcase_add_test(tests, a_failed_connect_says_nothing_of_the_address_that_came_meanwhile);
+	   tcase_add_test(tests, a_check_says_nothing_of_the_address_that_came_meanwhile);
 	   tcase_add_test(tests, backups_of_an_answer_serve_when_nobody_else_does);
 	   tcase_add_test(tests, client_hash_goes_by_the_address_wherever_its_place_is);
 	   tcase_add_test(tests, weights_of_an_answer_count);
