@@ -23,6 +23,15 @@ failed(enum stream_progress side, int error)
 	return (struct stream_step){.progress = side, .error = error};
 }
 
+/* What had moved before is counted all the same. */
+static struct stream_step
+failed_after(struct stream_step step, enum stream_progress side, int error)
+{
+	step.progress = side;
+	step.error = error;
+	return step;
+}
+
 static bool
 is_temporary(int error)
 {
@@ -41,7 +50,7 @@ send_or_keep(struct stream *stream, struct service *service, int target, size_t 
 	if (target >= 0 && *stream->unsent == NULL) {
 		taken = send(target, service->scratch, len, MSG_NOSIGNAL);
 		if (taken < 0 && !is_temporary(errno)) {
-			return failed(STREAM_TARGET_FAILED, errno);
+			return failed_after(step, STREAM_TARGET_FAILED, errno);
 		}
 		taken = taken < 0 ? 0 : taken;
 		step.sent_bytes = (size_t)taken;
@@ -51,7 +60,7 @@ send_or_keep(struct stream *stream, struct service *service, int target, size_t 
 	}
 	error = output_append(stream->unsent, service->scratch + taken, len - (size_t)taken,
 		ceiling, service->now_ms);
-	return error == 0 ? step : failed(STREAM_NO_MEMORY, -error);
+	return error == 0 ? step : failed_after(step, STREAM_NO_MEMORY, -error);
 }
 
 /* A read that fills the buffer leaves more behind: what is left for the next one may be little and
@@ -123,7 +132,7 @@ drain_pipe(struct stream *stream, struct service *service, int target)
 		taken = splice(stream->pipe->read_end, NULL, target, NULL, stream->in_pipe,
 			SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 		if (taken < 0 && !is_temporary(errno)) {
-			return failed(STREAM_TARGET_FAILED, errno);
+			return failed_after(step, STREAM_TARGET_FAILED, errno);
 		}
 		if (taken <= 0) {
 			break;

@@ -288,6 +288,7 @@ START_TEST(the_side_that_failed_is_named)
 	step = line_move();
 	ck_assert_int_eq(step.progress, STREAM_TARGET_FAILED);
 	ck_assert_int_eq(step.error, EPIPE);
+	ck_assert_uint_eq(step.read_bytes, 10); /* the statistics count what came */
 	line_close();
 }
 END_TEST
