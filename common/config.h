@@ -28,6 +28,8 @@ struct fault;
 #define CONFIG_PLACES_MAX    32 /* addresses of one name */
 #define CONFIG_WEIGHT_MAX    256
 
+#define CONFIG_CONNECTIONS_MAX 100000000 /* of any limit of connections or clients */
+
 /* Values are indices into the schema's choices. */
 enum config_on_limit { ON_LIMIT_WAIT, ON_LIMIT_REFUSE };
 enum config_log_level {

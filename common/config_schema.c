@@ -81,7 +81,7 @@ const struct option config_schema[] = {
 	 .help = "A worker that makes no progress for so long, although it had CPU time, is "
 		 "replaced and its stack logged."},
 	{SERVER(max_connections), .path = "max_connections", .type = OPTION_COUNT,
-	 .fallback = "100000", .min = 1, .max = 100000000, .effect = EFFECT_AT_ONCE,
+	 .fallback = "100000", .min = 1, .max = CONFIG_CONNECTIONS_MAX, .effect = EFFECT_AT_ONCE,
 	 .help = "Connections open at the same time in all workers and listeners together; each "
 		 "needs a descriptor."},
 	{SERVER(source_table), .path = "source_table", .type = OPTION_COUNT,
@@ -153,7 +153,8 @@ const struct option config_schema[] = {
 	 .help = "Length of the accept queue of each address; the kernel applies the smaller of this "
 		 "and net.core.somaxconn."},
 	{LISTENER(max_connections), .path = "max_connections", .type = OPTION_COUNT,
-	 .fallback = "none", .min = 1, .max = 100000000, .words = NONE, .effect = EFFECT_AT_ONCE,
+	 .fallback = "none", .min = 1, .max = CONFIG_CONNECTIONS_MAX, .words = NONE,
+	 .effect = EFFECT_AT_ONCE,
 	 .help = "Connections of this listener open at the same time; \"none\": only the server's "
 		 "max_connections counts."},
 	{LISTENER(on_limit), .path = "on_limit", .type = OPTION_CHOICE, .fallback = "wait",
@@ -161,8 +162,8 @@ const struct option config_schema[] = {
 	 .help = "At a limit of connections a client waits in the kernel's queue (\"wait\") or is "
 		 "refused at once (\"refuse\")."},
 	{LISTENER(max_connections_per_source), .path = "max_connections_per_source",
-	 .type = OPTION_COUNT, .fallback = "none", .min = 1, .max = 100000000, .words = NONE,
-	 .effect = EFFECT_AT_ONCE,
+	 .type = OPTION_COUNT, .fallback = "none", .min = 1, .max = CONFIG_CONNECTIONS_MAX,
+	 .words = NONE, .effect = EFFECT_AT_ONCE,
 	 .help = "Connections of this listener that one source may have open at the same time, exact "
 		 "over all workers; a source is an IPv4 address or the /64 of an IPv6 one. Further "
 		 "ones are reset before a byte is read. Clients of a unix socket have no source."},
@@ -263,7 +264,7 @@ const struct option config_schema[] = {
 	 .fallback = "30s", .min = 1, .max = DAY, .effect = EFFECT_NEW_CONNECTIONS,
 	 .help = "How long a client may wait for a place at a server, failed connects included."},
 	{UPSTREAM(queue_max), .path = "queue_max", .type = OPTION_COUNT, .fallback = "none",
-	 .min = 1, .max = 100000000, .words = NONE, .effect = EFFECT_AT_ONCE,
+	 .min = 1, .max = CONFIG_CONNECTIONS_MAX, .words = NONE, .effect = EFFECT_AT_ONCE,
 	 .help = "Clients that may wait for a place at the same time, in all workers together; "
 		 "\"none\": only max_connections counts."},
 	{UPSTREAM(on_down), .path = "on_down", .type = OPTION_CHOICE, .fallback = "wait",
@@ -331,7 +332,8 @@ const struct option config_schema[] = {
 	 .min = 0, .max = CONFIG_WEIGHT_MAX, .effect = EFFECT_AT_ONCE,
 	 .help = "Its share beside the other servers; 0: no new connections."},
 	{UPSTREAM_SERVER(max_connections), .path = "max_connections", .type = OPTION_COUNT,
-	 .fallback = "none", .min = 1, .max = 100000000, .words = NONE, .effect = EFFECT_AT_ONCE,
+	 .fallback = "none", .min = 1, .max = CONFIG_CONNECTIONS_MAX, .words = NONE,
+	 .effect = EFFECT_AT_ONCE,
 	 .help = "Connections to it at the same time, exact over all workers; further clients wait, "
 		 "first come, first served."},
 	{UPSTREAM_SERVER(backlog), .path = "backlog", .type = OPTION_COUNT, .fallback = "none",

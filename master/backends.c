@@ -198,10 +198,9 @@ is_order_to_place(const struct board_server_head *head, const char *wanted)
 static int
 obey_number(board_cell *cell, const char *word, int64_t most)
 {
-	int64_t number = 0;
+	int64_t number;
 
-	if (strcmp(word, "none") != 0 &&
-		(text_parse_number(word, &number) != 0 || number < 0 || number > most)) {
+	if (text_parse_number(word, &number) != 0 || number < 0 || number > most) {
 		return -EINVAL;
 	}
 	stat_set(cell, (uint64_t)number + 1);
@@ -213,10 +212,11 @@ static int
 obey(struct board_server_head *head, const char *verb, const char *number)
 {
 	if (strcmp(verb, "weight") == 0) {
-		return obey_number(&head->weight, number, 256);
+		return obey_number(&head->weight, number, CONFIG_WEIGHT_MAX);
 	}
 	if (strcmp(verb, "max") == 0) {
-		return obey_number(&head->max_connections, number, 100000000);
+		return obey_number(&head->max_connections,
+			strcmp(number, "none") == 0 ? "0" : number, CONFIG_CONNECTIONS_MAX);
 	}
 	if (number[0] != '\0' || (strcmp(verb, "drain") != 0 && strcmp(verb, "ready") != 0)) {
 		return -EINVAL;

@@ -100,6 +100,7 @@ static const struct {
 	{"u/a weight", -EINVAL},
 	{"u/a weight 257", -EINVAL},
 	{"u/a weight -1", -EINVAL},
+	{"u/a weight none", -EINVAL}, /* would it be 0, or as many as any? */
 	{"u/a max many", -EINVAL},
 };
 
