@@ -1,10 +1,8 @@
 /* The master is trusted, but its answers come when they come: a request that nobody waits for any
  * more is forgotten, and its answer dropped. */
 #include "monitor/link.h"
-#include "build.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +10,6 @@
 
 #include "common/config.h"
 #include "common/descriptor.h"
-#include "common/fault.h"
-#include "common/log.h"
-#include "common/privilege.h"
 #include "monitor/monitor.h"
 
 #define CONFIG_BYTES_MAX (64 * 1024 * 1024)
@@ -26,18 +21,6 @@ monitor_of(struct link *link)
 }
 
 /* --- what the master tells --- */
-
-static void
-link_use_log(struct channel_message *message)
-{
-	log_set_level((enum log_level)message->log.level);
-	if (message->fd_count > 0) {
-		log_use_descriptor((enum log_sink)message->log.sink, message->fds[0]);
-		message->fds[0] = -1;
-	} else {
-		log_use_descriptor(LOG_STDERR, -1);
-	}
-}
 
 static void
 link_take_config(struct link *link, const struct channel_message *message)
@@ -82,41 +65,19 @@ link_take_doors(struct link *link, struct channel_message *message)
 }
 
 static void
-link_send(struct link *link, enum channel_type type, const void *payload)
-{
-	int status = channel_send(link->fd, type, payload, NULL, 0);
-
-	if (status != 0 && status != -EPIPE) {
-		log_error("cannot send \"%s\" to the master: %s; it will replace the monitor",
-			channel_type_name(type), strerror(-status));
-	}
-}
-
-static void
-link_refuse(struct link *link, uint64_t generation)
-{
-	struct channel_refused refused;
-
-	memset(&refused, 0, sizeof(refused));
-	refused.generation = generation;
-	(void)snprintf(refused.why, sizeof(refused.why), "cannot read it");
-	link_send(link, CHANNEL_REFUSED, &refused);
-}
-
-static void
 link_commit(struct link *link, const struct channel_commit *commit)
 {
 	struct monitor *monitor = monitor_of(link);
 
 	if (link->next_config == NULL) {
-		link_refuse(link, commit->generation);
+		child_end_refuse(&link->end, commit->generation, "cannot read it");
 	} else {
 		config_free(&monitor->config);
 		monitor->config = link->next_config;
 		monitor->generation = link->next_generation;
 		link->next_config = NULL;
 		monitor_use_names(monitor);
-		link_send(link, CHANNEL_APPLIED, commit);
+		child_end_say(&link->end, CHANNEL_APPLIED, commit);
 	}
 	if (link->has_doors) {
 		monitor_use_doors(monitor, link->next_doors[0], link->next_doors[1]);
@@ -125,7 +86,7 @@ link_commit(struct link *link, const struct channel_commit *commit)
 	}
 	if (!link->is_committed) {
 		link->is_committed = true;
-		link_send(link, CHANNEL_READY, NULL);
+		child_end_say(&link->end, CHANNEL_READY, NULL);
 	}
 }
 
@@ -183,6 +144,15 @@ link_take_rows(struct link *link, const struct channel_message *message)
 	}
 }
 
+static void
+link_drop_pieces(struct link_request *request)
+{
+	(void)fclose(request->pieces);
+	free(request->text);
+	request->pieces = NULL;
+	request->text = NULL;
+}
+
 int
 link_ask(struct monitor *monitor, struct link_request *request, enum channel_command command,
 	const char *argument, const char *who)
@@ -203,13 +173,15 @@ link_ask(struct monitor *monitor, struct link_request *request, enum channel_com
 	payload.command = command;
 	(void)snprintf(payload.who, sizeof(payload.who), "%s", who);
 	(void)snprintf(payload.argument, sizeof(payload.argument), "%s", argument);
-	status = channel_send(link->fd, CHANNEL_REQUEST, &payload, NULL, 0);
-	if (status != 0) {
-		return status;
-	}
 	request->pieces = open_memstream(&request->text, &request->len);
 	if (request->pieces == NULL) {
-		return -ENOMEM;
+		return -ENOMEM; /* what is asked for is done, so it must be possible to hear of it
+				 */
+	}
+	status = channel_send(link->end.fd, CHANNEL_REQUEST, &payload, NULL, 0);
+	if (status != 0) {
+		link_drop_pieces(request);
+		return status;
 	}
 	request->id = payload.id;
 	link->requests[place] = request;
@@ -219,7 +191,7 @@ link_ask(struct monitor *monitor, struct link_request *request, enum channel_com
 int
 link_answer(const struct monitor *monitor, const struct channel_answer *answer)
 {
-	return channel_send(monitor->link.fd, CHANNEL_ANSWER, answer, NULL, 0);
+	return channel_send(monitor->link.end.fd, CHANNEL_ANSWER, answer, NULL, 0);
 }
 
 void
@@ -229,23 +201,19 @@ link_forget(struct monitor *monitor, struct link_request *request)
 
 	if (place != NULL) {
 		*place = NULL;
-		(void)fclose(request->pieces);
-		free(request->text);
-		request->pieces = NULL;
-		request->text = NULL;
+		link_drop_pieces(request);
 		request->id = 0;
 	}
 }
 
 /* --- the channel --- */
 
-static void
-link_obey(struct link *link, struct channel_message *message)
+static bool
+link_on_message(struct child_end *end, struct channel_message *message)
 {
+	struct link *link = container_of(end, struct link, end);
+
 	switch (message->type) {
-	case CHANNEL_LOG:
-		link_use_log(message);
-		break;
 	case CHANNEL_CONFIG:
 		link_take_config(link, message);
 		break;
@@ -264,98 +232,42 @@ link_obey(struct link *link, struct channel_message *message)
 	default: /* what is said to workers never comes this way */
 		break;
 	}
+	return true;
 }
 
 static void
-link_on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+link_on_lost(struct child_end *end, int error)
 {
-	struct link *link = container_of(watcher, struct link, watcher);
-	struct channel_message message;
-	int status;
-
-	(void)events;
-	do {
-		status = channel_receive(link->fd, CHANNEL_CHILD, &message);
-		if (status == 0) {
-			link_obey(link, &message);
-			channel_message_close(&message);
-		}
-	} while (status == 0);
-	if (status != -EAGAIN) {
-		ev_io_stop(loop, watcher);
-		monitor_end(monitor_of(link), status == -EPIPE
-						      ? "the master has closed the channel"
-						      : "the channel to the master is broken");
-	}
-}
-
-static int
-link_wait_hello(struct link *link, struct channel_message *message)
-{
-	struct pollfd wait = {.fd = link->fd, .events = POLLIN};
-	int status;
-
-	while (poll(&wait, 1, -1) < 0) {
-		if (errno != EINTR) {
-			return -errno;
-		}
-	}
-	status = channel_receive(link->fd, CHANNEL_CHILD, message);
-	if (status == 0 && message->type != CHANNEL_HELLO) {
-		channel_message_close(message);
-		status = -EPROTO;
-	}
-	return status;
-}
-
-/* Sanitizers look for leaks with ptrace, which needs a dumpable process. */
-static int
-link_bind(pid_t master)
-{
-#ifdef WITH_SANITIZER
-	return privilege_bind_to_parent(master, true);
-#else
-	return privilege_bind_to_parent(master, false);
-#endif
+	monitor_end(monitor_of(container_of(end, struct link, end)),
+		error == -EPIPE ? "the master has closed the channel"
+				: "the channel to the master is broken");
 }
 
 int
 link_open(struct monitor *monitor, int fd, struct fault *why)
 {
 	struct link *link = &monitor->link;
-	struct channel_message message;
 	struct ucred master;
 	socklen_t len = sizeof(master);
-	int status;
 
-	link->fd = fd;
+	link->end.fd = fd;
 	link->next_doors[0] = link->next_doors[1] = -1;
-	status = link_wait_hello(link, &message);
-	if (status != 0) {
-		return fault_set(why, -status, "no greeting from the master");
-	}
-	status = link_bind((pid_t)message.hello.master_pid);
-	if (status != 0) {
-		status = fault_set(why, -status, "cannot tie itself to the master");
-	} else {
-		status = board_attach(&monitor->board, message.fds[0], -1, why);
-	}
-	channel_message_close(&message);
 	/* The credentials of a socket pair are those of who made it. */
 	monitor->master_uid = 0;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &master, &len) == 0) {
 		monitor->master_uid = master.uid;
 	}
-	return status;
+	return child_end_meet(fd, -1, &monitor->board, why);
 }
 
 void
 link_start(struct monitor *monitor)
 {
-	struct link *link = &monitor->link;
+	struct child_end *end = &monitor->link.end;
 
-	ev_io_init(&link->watcher, link_on_readable, link->fd, EV_READ);
-	ev_io_start(monitor->loop, &link->watcher);
+	end->on_message = link_on_message;
+	end->on_lost = link_on_lost;
+	child_end_start(end, monitor->loop, end->fd);
 }
 
 void
@@ -363,8 +275,7 @@ link_close(struct monitor *monitor)
 {
 	struct link *link = &monitor->link;
 
-	ev_io_stop(monitor->loop, &link->watcher);
+	child_end_stop(&link->end);
 	link_drop_doors(link);
 	config_free(&link->next_config);
-	descriptor_close(&link->fd);
 }

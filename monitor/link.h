@@ -1,12 +1,11 @@
 /* The monitor's end of its channel to the master: what it is told, and what it asks for others. */
 #pragma once
 
-#include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#include "common/channel.h"
+#include "common/child_end.h"
 #include "common/defs.h"
 
 struct config;
@@ -29,8 +28,7 @@ struct link_request {
 };
 
 struct link {
-	int fd;
-	ev_io watcher;
+	struct child_end end;
 	uint32_t last_id;
 	struct link_request *requests[LINK_REQUESTS_MAX];
 	struct config *next_config; /* not committed yet */
@@ -47,7 +45,8 @@ void link_start(struct monitor *monitor);
 void link_close(struct monitor *monitor);
 
 /** Ask the master. @param who  for its log
- *  @return 0; -EBUSY, or -EPIPE when the master is gone: then no answer comes */
+ *  @return 0; -EBUSY, -ENOMEM, -EAGAIN the master is too busy, -EPIPE it is gone: then nothing was
+ *          asked and no answer comes */
 int link_ask(struct monitor *monitor, struct link_request *request, enum channel_command command,
 	const char *argument, const char *who) MUST_CHECK;
 /** Tell it what became of a lookup. @return 0; -EAGAIN it is too busy, -EPIPE it is gone */

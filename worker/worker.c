@@ -14,12 +14,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "common/channel.h"
+#include "common/child_end.h"
 #include "common/descriptor.h"
 #include "common/fault.h"
 #include "common/inherit.h"
 #include "common/log.h"
-#include "common/privilege.h"
 #include "worker/acceptor.h"
 #include "worker/conn.h"
 #include "worker/crash.h"
@@ -180,17 +179,6 @@ ignore_signals(void)
 	}
 }
 
-/* exec has made us dumpable again. Sanitizers look for leaks with ptrace and need it. */
-static int
-worker_bind(const struct channel_hello *hello)
-{
-#ifdef WITH_SANITIZER
-	return privilege_bind_to_parent((pid_t)hello->master_pid, true);
-#else
-	return privilege_bind_to_parent((pid_t)hello->master_pid, false);
-#endif
-}
-
 static void
 show_start(struct service *service)
 {
@@ -200,30 +188,10 @@ show_start(struct service *service)
 }
 
 static int
-worker_meet_master(const struct inherit *inherit, struct board *board, struct fault *why)
-{
-	struct channel_hello hello;
-	int board_fd, error;
-
-	error = control_wait_hello(inherit->channel, &hello, &board_fd);
-	if (error != 0) {
-		return fault_set(why, -error, "no greeting from the master");
-	}
-	error = worker_bind(&hello);
-	if (error != 0) {
-		error = fault_set(why, -error, "cannot tie itself to the master");
-	} else {
-		error = board_attach(board, board_fd, inherit->slot, why);
-	}
-	descriptor_close(&board_fd);
-	return error;
-}
-
-static int
 worker_start(struct worker *worker, const struct inherit *inherit, struct fault *why)
 {
 	struct board board;
-	int error = worker_meet_master(inherit, &board, why);
+	int error = child_end_meet(inherit->channel, inherit->slot, &board, why);
 
 	if (error != 0) {
 		return error;

@@ -58,7 +58,7 @@ open_monitor(void)
 	monitor.loop = loop_new();
 	monitor.admin = admin_new(&monitor);
 	PROMISE(monitor.states != NULL && monitor.loop != NULL && monitor.admin != NULL);
-	PROMISE(channel_pair(&master, &monitor.link.fd) == 0);
+	PROMISE(channel_pair(&master, &monitor.link.end.fd) == 0);
 	monitor.link.next_doors[0] = monitor.link.next_doors[1] = -1;
 	reading_take(&monitor.board, &monitor.seconds[0]);
 	reading_take(&monitor.board, &monitor.seconds[1]);

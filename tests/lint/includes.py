@@ -18,7 +18,7 @@ import sys
 
 # The order inside common/: a file uses only files above it.
 COMMON = """defs protocols.def stats.def text fault clock log address endpoint network siphash maglev proxy_protocol descriptor net loop json table
-privilege cell sources config histogram board channel inherit snmp sock_diag machine doctor.h examination
+privilege cell sources config histogram board channel child_end inherit snmp sock_diag machine doctor.h examination
 doctor""".split()
 FOLDERS = ("common", "master", "worker", "monitor", "ctl")
 JOINS = ("master/main.c",)  # the program: it may call the other folders' entry points
