@@ -417,9 +417,8 @@ bury_listener(struct board_listener_cells *cells)
 	return lost;
 }
 
-/* Its places are free again, and failures that it counted towards a verdict are forgotten. What it
- * found out about the servers stays true: verdicts, and that runs of failures were ended, else
- * those before them would count again. */
+/* Its places are free again. What it found out about the servers stays true: verdicts, failures of
+ * the run that goes on, and that runs were ended, else those before them would count again. */
 static void
 bury_backends(struct board_slot *dead)
 {
@@ -432,9 +431,6 @@ bury_backends(struct board_slot *dead)
 			stat_set(&dead->servers[i].held, 0);
 			stat_set(&dead->servers[i].unproven, 0);
 			stat_set(&dead->servers[i].settled, 0);
-		}
-		if (stat_get(&dead->servers[i].failures) > 0) {
-			stat_set(&dead->servers[i].failures, 0);
 		}
 	}
 }

@@ -54,9 +54,10 @@ static const struct {
 	{"abCabc", 3},
 	{"aCaAb", 1},
 	{"aABCb", 1},
-	{"abx", 1}, /* the dead worker's failures are forgotten */
-	{"abxa", 2},
-	{"aaBy", 0}, /* but not its success */
+	{"abx", 2}, /* what the dead worker saw is true all the same */
+	{"abxa", 3},
+	{"abxyz", 2},
+	{"aaBy", 0}, /* its success, too */
 	{"aaByc", 1},
 	{"aaBxyzb", 1},
 	{"abn", 0},
