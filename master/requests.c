@@ -394,51 +394,88 @@ requests_on_listed(struct master *master, int slot, const struct channel_listed 
 	return 0;
 }
 
+/* --- killing one --- */
+
+static void
+requests_answer_kill(struct requests *requests, struct request *request, int status)
+{
+	char text[ANSWER_MAX];
+
+	request->is_used = false;
+	(void)snprintf(text, sizeof(text), "connection %d-%" PRIu32 " %s", request->slot,
+		request->serial, status == 0 ? "is closed" : "is not there (any more)");
+	requests_answer(requests->master, request->id, status == 0 ? 0 : -ENOENT, text);
+}
+
+static void
+requests_kill(struct requests *requests, const struct channel_request *asked)
+{
+	struct master *master = requests->master;
+	struct channel_kill kill = {.id = asked->id};
+	struct request *request;
+	int slot;
+
+	if (!channel_parse_connection(asked->argument, &slot, &kill.serial)) {
+		requests_answer(master, asked->id, -EINVAL,
+			"not the id of a connection; acceptctl connections shows them");
+		return;
+	}
+	request = requests_keep(requests, asked->id, COMMAND_KILL);
+	if (request == NULL) {
+		return;
+	}
+	request->slot = slot;
+	request->serial = kill.serial;
+	if (!fleet_can_be_asked(master->fleet, slot) ||
+		!fleet_ask_kill(master->fleet, slot, &kill)) {
+		request->is_used = false;
+		requests_answer(master, asked->id, -ENOENT, "there is no such connection");
+		return;
+	}
+	master_event(master, LOG_LEVEL_NOTICE, "connection %s: to be closed, asked by %s",
+		asked->argument, asked->who);
+}
+
+/* An answer that comes late meets nothing here, or what another monitor asked under the same
+ * number. */
+int
+requests_on_killed(struct master *master, int slot, const struct channel_kill *killed)
+{
+	struct requests *requests = master->requests;
+
+	if (requests == NULL) {
+		return -EPROTO;
+	}
+	for (size_t i = 0; i < REQUESTS_MAX; i++) {
+		struct request *request = &requests->waiting[i];
+
+		if (request->is_used && request->command == COMMAND_KILL &&
+			request->id == killed->id && request->slot == slot &&
+			request->serial == killed->serial) {
+			requests_answer_kill(requests, request, killed->status);
+			return 0;
+		}
+	}
+	return 0;
+}
+
+/* Its connections went with it. */
 void
 requests_on_worker_gone(struct master *master, int slot)
 {
 	struct requests *requests = master->requests;
 
+	for (size_t i = 0; requests != NULL && i < REQUESTS_MAX; i++) {
+		struct request *request = &requests->waiting[i];
+
+		if (request->is_used && request->command == COMMAND_KILL && request->slot == slot) {
+			requests_answer_kill(requests, request, -ENOENT);
+		}
+	}
 	if (requests != NULL && requests->list.memory[slot] >= 0) {
 		requests->list.silent++;
 		requests_list_heard(requests, slot);
 	}
-}
-
-/* --- killing one --- */
-
-static void
-requests_kill(struct requests *requests, const struct channel_request *request)
-{
-	struct master *master = requests->master;
-	struct channel_kill kill = {.id = request->id};
-	int slot;
-
-	if (!channel_parse_connection(request->argument, &slot, &kill.serial)) {
-		requests_answer(master, request->id, -EINVAL,
-			"not the id of a connection; acceptctl connections shows them");
-	} else if (!fleet_can_be_asked(master->fleet, slot) ||
-		   !fleet_ask_kill(master->fleet, slot, &kill)) {
-		requests_answer(master, request->id, -ENOENT, "there is no such connection");
-	} else {
-		master_event(master, LOG_LEVEL_NOTICE, "connection %s: to be closed, asked by %s",
-			request->argument, request->who);
-	}
-}
-
-/* Each answer goes to the monitor as it is: it knows what it asked. */
-int
-requests_on_killed(struct master *master, int slot, const struct channel_kill *killed)
-{
-	char text[ANSWER_MAX];
-
-	if (master->requests == NULL) {
-		return -EPROTO;
-	}
-	(void)snprintf(text, sizeof(text), "connection %d-%" PRIu32 " %s", slot, killed->serial,
-		killed->status == 0 ? "is closed" : "is not there (any more)");
-	requests_answer(master, killed->id, killed->status == 0 ? 0 : -ENOENT, text);
-	return 0;
 }
 
 /* --- servers of upstreams --- */

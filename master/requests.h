@@ -17,7 +17,9 @@ struct request {
 	uint32_t id;
 	enum channel_command command;
 	bool is_used;
-	unsigned run; /* RELOAD: the number of the reload that answers it */
+	unsigned run;    /* RELOAD: the number of the reload that answers it */
+	int slot;        /* KILL: of the connection's worker */
+	uint32_t serial; /* KILL: of the connection */
 };
 
 /* One list at a time; others wait for their turn. */

@@ -197,6 +197,19 @@ def test_a_killed_connection_is_reset_and_counted(server):
         assert listener_row(server)["closed"]["killed"] == 1
 
 
+def test_a_kill_is_answered_although_its_worker_dies_over_it(server):
+    server.options["hang_timeout"] = "1s"
+    server.expect_log(r"worker \d+ \(pid \d+\) (made no progress|killed by|stack)")
+    server.start()
+    with client.connect() as sock:
+        client.ask(sock)
+        chosen = asked_json(server, "connections")["connections"][0]["id"]
+        os.kill(server.worker_of(sock), signal.SIGSTOP)
+        result = acceptctl(server, "kill", chosen)
+        assert result.returncode == NEGATIVE and "is not there (any more)" in result.stderr
+        wait_for("both workers", lambda: len(server.workers()) == 2)
+
+
 def test_numbers_of_connections_are_not_given_again(server):
     server.expect_log("SIGKILL")
     server.start()

@@ -436,16 +436,54 @@ START_TEST(a_connection_to_be_killed_is_named_exactly)
 }
 END_TEST
 
+static void
+hear_kill(uint32_t id, int slot, uint32_t serial, int status)
+{
+	struct channel_kill killed = {.id = id, .serial = serial, .status = status};
+
+	ck_assert_int_eq(requests_on_killed(&master, slot, &killed), 0);
+}
+
 START_TEST(what_became_of_a_kill_is_passed_on)
 {
-	struct channel_kill killed = {.id = 5, .serial = 8};
-
-	ck_assert_int_eq(requests_on_killed(&master, 3, &killed), 0);
+	fake_fleet.askable = 0x8;
+	ask(5, COMMAND_KILL, "3-8");
+	hear_kill(5, 3, 8, 0);
 	ck_assert_int_eq(told.at[0].status, 0);
 	ck_assert_str_eq(only_answer(5)->text, "connection 3-8 is closed");
-	killed.status = -ENOENT;
-	ck_assert_int_eq(requests_on_killed(&master, 3, &killed), 0);
+	ask(5, COMMAND_KILL, "3-8");
+	hear_kill(5, 3, 8, -ENOENT);
 	ck_assert_int_eq(only_answer(5)->status, -ENOENT);
+}
+END_TEST
+
+START_TEST(a_kill_that_nobody_waits_for_is_not_answered)
+{
+	fake_fleet.askable = 0xf;
+	ask(5, COMMAND_KILL, "3-8");
+	requests_forget(&master);
+	ask(5, COMMAND_KILL, "2-9");
+	hear_kill(5, 3, 8, 0); /* to the monitor before */
+	hear_kill(5, 2, 8, 0);
+	hear_kill(6, 2, 9, 0);
+	ck_assert_uint_eq(told.count, 0);
+	hear_kill(5, 2, 9, 0);
+	ck_assert_str_eq(only_answer(5)->text, "connection 2-9 is closed");
+	hear_kill(5, 2, 9, 0);
+	ck_assert_uint_eq(told.count, 0);
+}
+END_TEST
+
+START_TEST(a_worker_that_dies_answers_what_it_was_to_kill)
+{
+	fake_fleet.askable = 0xf;
+	ask(5, COMMAND_KILL, "3-8");
+	ask(6, COMMAND_KILL, "2-8");
+	requests_on_worker_gone(&master, 3);
+	ck_assert_int_eq(told.at[0].status, -ENOENT);
+	ck_assert_str_eq(only_answer(5)->text, "connection 3-8 is not there (any more)");
+	hear_kill(6, 2, 8, 0);
+	ck_assert_int_eq(only_answer(6)->status, 0);
 }
 END_TEST
 
@@ -494,5 +532,7 @@ UNIT_TESTS("requests", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_loop_test(
 		   tests, a_connection_to_be_killed_is_named_exactly, 0, (int)ARRAY_LEN(kills));
 	   tcase_add_test(tests, what_became_of_a_kill_is_passed_on);
+	   tcase_add_test(tests, a_kill_that_nobody_waits_for_is_not_answered);
+	   tcase_add_test(tests, a_worker_that_dies_answers_what_it_was_to_kill);
 	   tcase_add_test(tests, an_answer_that_nobody_can_have_asked_for_is_refused);
 	   tcase_add_test(tests, an_order_to_a_server_is_answered_at_once);)
