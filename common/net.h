@@ -96,11 +96,15 @@ int64_t net_unacknowledged_bytes(int fd);
  *  connection that lives for a while wants net_keep_alive too.
  *  @param source  NULL: the kernel chooses; else bound with IP_BIND_ADDRESS_NO_PORT, so that one
  *                 local port serves for many servers
- *  @return a descriptor whose handshake is under way or done (net_connect_check), or negative
+ *  @return a descriptor whose handshake is under way or done (net_connect_again), or negative
  * errno; -EADDRNOTAVAIL: no local port is left, -ECONNREFUSED */
 int net_connect(const struct address *address, const struct address *source,
 	const struct net_options *options) MUST_CHECK;
-/** How the handshake stands; over loopback it mostly is done at once. One system call.
+/** How the handshake stands right after net_connect: over loopback it mostly is done by then. One
+ *  cheap system call, none for a unix socket; nothing can have been sent again yet.
+ *  @return 0 it is done; -EINPROGRESS; else why it failed, which is told once */
+int net_connect_again(int fd, const struct address *address) MUST_CHECK;
+/** How the handshake stands later. One system call.
  *  @param syn_retries  SYNs that were sent again
  *  @return 0 it is done; -EINPROGRESS; else why it failed, which is told once */
 int net_connect_check(int fd, unsigned *syn_retries) MUST_CHECK;

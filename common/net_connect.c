@@ -67,8 +67,19 @@ net_connect(const struct address *address, const struct address *source,
 	return fd;
 }
 
-/* A unix socket is connected at once or never. One that was answered and ended already is in a
- * later state than ESTABLISHED; the socket's error tells it from one that failed. */
+/* A unix socket is connected at once or never. */
+int
+net_connect_again(int fd, const struct address *address)
+{
+	if (address->any.sa_family == AF_UNIX || connect(fd, &address->any, address->len) == 0 ||
+		errno == EISCONN) {
+		return 0;
+	}
+	return errno == EALREADY ? -EINPROGRESS : -errno;
+}
+
+/* One that was answered and ended already is in a later state than ESTABLISHED; the socket's error
+ * tells it from one that failed. */
 int
 net_connect_check(int fd, unsigned *syn_retries)
 {

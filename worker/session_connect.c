@@ -105,8 +105,7 @@ session_connect(struct conn *conn, struct session *session)
 	bool has_source = upstream_source(&session->request, &source);
 	int fd = net_connect(&session->request.server->address, has_source ? &source : NULL,
 		&conn->settings->back_options);
-	unsigned syn_retries;
-	int error = fd < 0 ? fd : net_connect_check(fd, &syn_retries);
+	int error = fd < 0 ? fd : net_connect_again(fd, &session->request.server->address);
 
 	if (fd < 0) {
 		return connect_failed(conn, session, -error);
@@ -114,7 +113,7 @@ session_connect(struct conn *conn, struct session *session)
 	ev_io_set(&session->back, fd, error == 0 ? EV_READ : EV_WRITE);
 	ev_io_start(session_service(conn)->loop, &session->back);
 	if (error == 0) {
-		return connected(conn, session, syn_retries);
+		return connected(conn, session, 0);
 	}
 	if (error != -EINPROGRESS) {
 		return connect_failed(conn, session, -error);

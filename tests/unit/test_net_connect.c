@@ -155,6 +155,26 @@ START_TEST(nobody_there_is_refused_once)
 }
 END_TEST
 
+START_TEST(asked_again_it_is_done_or_refused)
+{
+	struct address any = help_any_port("127.0.0.1"), bound;
+	int listener = help_listen(&any, &help_options), fd;
+
+	bound = help_bound(listener, false);
+	fd = net_connect(&bound, NULL, &nothing);
+	ck_assert(help_waits(fd, POLLOUT, HELP_WAIT_MS));
+	ck_assert_int_eq(net_connect_again(fd, &bound), 0);
+	ck_assert_int_eq(net_connect_again(fd, &bound), 0);
+	ck_assert_int_eq(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+	close(fd);
+	close(listener);
+	fd = net_connect(&bound, NULL, &nothing);
+	ck_assert(help_waits(fd, POLLOUT, HELP_WAIT_MS));
+	ck_assert_int_eq(net_connect_again(fd, &bound), -ECONNREFUSED);
+	close(fd);
+}
+END_TEST
+
 /* Its accept queue is full, so the SYN gets no answer. */
 START_TEST(a_handshake_without_an_answer_is_under_way)
 {
@@ -168,6 +188,7 @@ START_TEST(a_handshake_without_an_answer_is_under_way)
 	}
 	fd = net_connect(&address, NULL, &nothing);
 	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(net_connect_again(fd, &address), -EINPROGRESS);
 	ck_assert_int_eq(net_connect_check(fd, &syn_retries), -EINPROGRESS);
 	ck_assert_uint_eq(syn_retries, 0);
 	close(fd);
@@ -187,6 +208,7 @@ START_TEST(one_that_was_answered_and_ended_was_connected)
 	fd = net_connect(&bound, NULL, &nothing);
 	close(help_accept(listener));
 	ck_assert(help_waits(fd, POLLIN, HELP_WAIT_MS));
+	ck_assert_int_eq(net_connect_again(fd, &bound), 0);
 	ck_assert_int_eq(net_connect_check(fd, &syn_retries), 0);
 	close(fd);
 	close(listener);
@@ -209,6 +231,7 @@ START_TEST(a_unix_socket_is_connected_at_once_or_refuses)
 	ck_assert_int_eq(listen(listener, 0), 0);
 	fd = net_connect(&address, NULL, &nothing);
 	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(net_connect_again(fd, &address), 0);
 	ck_assert_int_eq(net_connect_check(fd, &syn_retries), 0);
 	last = net_connect(&address, NULL, &nothing);
 	ck_assert_int_eq(last, -ECONNREFUSED); /* its queue is full */
@@ -226,6 +249,7 @@ UNIT_TESTS("net_connect",
 	   tcase_add_loop_test(tests, a_failed_connection_tells_why_and_a_living_one_nothing, 0, 2);
 	   tcase_add_test(tests, it_comes_from_the_source_that_was_given);
 	   tcase_add_test(tests, nobody_there_is_refused_once);
+	   tcase_add_test(tests, asked_again_it_is_done_or_refused);
 	   tcase_add_test(tests, a_handshake_without_an_answer_is_under_way);
 	   tcase_add_test(tests, one_that_was_answered_and_ended_was_connected);
 	   tcase_add_test(tests, a_unix_socket_is_connected_at_once_or_refuses);)
