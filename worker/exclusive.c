@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/descriptor.h"
+#include "worker/interest.h"
 
 #define FDINFO_MAX (1 << 20)
 
@@ -99,6 +100,19 @@ exclusive_delete(struct exclusive *exclusive, int epoll_fd)
 	return 0;
 }
 
+static int
+watch_unmarked(int epoll_fd, int operation, int fd, struct epoll_event *event)
+{
+	if (operation == EPOLL_CTL_MOD && interest_is(fd, event->events)) {
+		return 0;
+	}
+	if (epoll_ctl_kernel(epoll_fd, operation, fd, event) < 0) {
+		return -1;
+	}
+	interest_note(fd, operation == EPOLL_CTL_DEL ? 0 : event->events);
+	return 0;
+}
+
 /* Takes the place of libc's function for the whole program, libev.so included; hidden visibility
  * would switch it off silently. */
 __attribute__((visibility("default"))) int
@@ -107,7 +121,7 @@ epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
 	struct exclusive *exclusive = fd >= 0 && fd < marked_size ? marked[fd] : NULL;
 
 	if (exclusive == NULL) {
-		return epoll_ctl_kernel(epoll_fd, operation, fd, event);
+		return watch_unmarked(epoll_fd, operation, fd, event);
 	}
 	switch (operation) {
 	case EPOLL_CTL_ADD:

@@ -1,6 +1,7 @@
 /* One wake-up per client on a shared listener. libev cannot ask for EPOLLEXCLUSIVE, so this file
  * stands between it and epoll_ctl(2): the program's own function of that name takes the calls of
- * libev.so, passes those for other descriptors on untouched, and adds the flag for marked ones.
+ * libev.so, adds the flag for marked descriptors, and passes those for others on, but for what
+ * would change nothing (interest.h).
  *
  * The kernel scans exclusive waiters from the head of their queue, so the first sleeper would get
  * every client; leaving and rejoining after each batch ("rotating") makes it round robin.
