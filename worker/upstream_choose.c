@@ -68,12 +68,12 @@ find_usable(const struct upstream_request *request, bool is_backup, struct balan
 	for (size_t i = 0; i < plan->server_count; i++) {
 		const struct upstream_server *server = plan->servers[i];
 		uint64_t verdict;
+		bool is_able = server->is_open && is_backup_now(server) == is_backup &&
+			       (request->tried >> i & 1) == 0 && !is_drained(server) &&
+			       is_up(server, &verdict);
+		uint32_t weight = is_able ? weight_of(server, verdict) : 0;
 
-		servers[i].is_able = server->is_open && is_backup_now(server) == is_backup &&
-				     (request->tried >> i & 1) == 0 && !is_drained(server) &&
-				     is_up(server, &verdict);
-		servers[i].weight = servers[i].is_able ? weight_of(server, verdict) : 0;
-		servers[i].is_able = servers[i].weight > 0;
+		servers[i] = (struct balance_server){.is_able = weight > 0, .weight = weight};
 		count += servers[i].is_able ? 1 : 0;
 	}
 	return count;
@@ -115,7 +115,7 @@ upstream_choose(struct upstream_request *request, struct upstream_server **chose
 {
 	struct upstream_plan *plan = request->upstream->plan;
 	const struct service *service = request->upstream->service;
-	struct balance_server servers[CONFIG_SERVERS_MAX] = {0};
+	struct balance_server servers[CONFIG_SERVERS_MAX]; /* as many as the plan has are filled */
 	int index;
 
 	upstream_places_refresh(request->upstream);
