@@ -30,7 +30,7 @@ enum channel_type {
 	CHANNEL_LISTENERS, /* fds: the listening sockets described by the payload */
 	CHANNEL_COMMIT,    /* what was sent since the last commit takes effect */
 	CHANNEL_RELEASE, /* close your copy of this retired listening socket, after one last look */
-	CHANNEL_NUDGE,   /* a sibling died: look at the queues now */
+	CHANNEL_NUDGE,   /* a sibling died: look at the queues now; a monitor need only read it */
 	CHANNEL_DRAIN,   /* stop accepting, finish, go */
 	CHANNEL_DOORS,   /* to the monitor. fds: its listening sockets instead of those before */
 	CHANNEL_RESULT,  /* to the monitor: a piece of the answer to a REQUEST */

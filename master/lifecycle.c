@@ -74,6 +74,7 @@ lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 	backends_watch(master);
 	notify_retry(&master->notify);
 	lifecycle_tend_logs(master);
+	monitor_child_watch(master->monitor);
 	stat_set(
 		&master->board.writable->stats[STAT_MASTER_log_lines_dropped], log_dropped_lines());
 }

@@ -3,9 +3,11 @@
 #include "master/monitor_child.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,10 +24,12 @@
 #include "master/fleet.h"
 #include "master/master.h"
 #include "master/names.h"
+#include "master/proc.h"
 #include "master/requests.h"
 
 #define MESSAGES_PER_TURN 64
 #define ENDING_MS         1000
+#define HANG_MIN_MS       5000 /* nobody waits for it: it is not worth a false verdict */
 
 static void
 monitor_kill(struct monitor_child *monitor, const char *ending)
@@ -85,9 +89,32 @@ monitor_brief(struct monitor_child *monitor)
 	size_t fd_count = doors_describe(master->doors, &doors, fds);
 
 	config.worker_count = (int32_t)fleet_wanted(master->fleet);
-	(void)(monitor_send(monitor, CHANNEL_CONFIG, &config, &master->config_memory, 1) &&
+	monitor_child_send_log(monitor);
+	if (monitor_send(monitor, CHANNEL_CONFIG, &config, &master->config_memory, 1) &&
 		monitor_send(monitor, CHANNEL_DOORS, &doors, fds, fd_count) &&
-		monitor_send(monitor, CHANNEL_COMMIT, &commit, NULL, 0));
+		monitor_send(monitor, CHANNEL_COMMIT, &commit, NULL, 0)) {
+		monitor->commits_due++;
+	}
+}
+
+/* One that starts slowly, or is busy, is not told of every reload meanwhile: they would fill its
+ * channel. */
+static void
+monitor_brief_when_free(struct monitor_child *monitor)
+{
+	monitor->is_behind = monitor->commits_due > 0;
+	if (!monitor->is_behind) {
+		monitor_brief(monitor);
+	}
+}
+
+static void
+monitor_has_answered(struct monitor_child *monitor)
+{
+	monitor->commits_due -= monitor->commits_due > 0 ? 1 : 0;
+	if (monitor->is_behind) {
+		monitor_brief_when_free(monitor);
+	}
 }
 
 static void
@@ -98,7 +125,6 @@ monitor_greet(struct monitor_child *monitor)
 		.master_pid = (int32_t)getpid(), .descriptor_limit = master->descriptor_limit};
 
 	if (monitor_send(monitor, CHANNEL_HELLO, &hello, &master->board_memory, 1)) {
-		monitor_child_send_log(monitor);
 		monitor_brief(monitor);
 	}
 }
@@ -148,9 +174,12 @@ monitor_hear(struct monitor_child *monitor)
 	}
 	switch (message.type) {
 	case CHANNEL_READY:
+		break;
 	case CHANNEL_APPLIED:
+		monitor_has_answered(monitor);
 		break;
 	case CHANNEL_REFUSED:
+		monitor_has_answered(monitor);
 		message.refused.why[sizeof(message.refused.why) - 1] = '\0';
 		log_warning("the monitor (pid %d) cannot take configuration %llu: %s",
 			(int)monitor->pid, (unsigned long long)message.refused.generation,
@@ -184,6 +213,56 @@ monitor_on_message(struct ev_loop *loop, ev_io *watcher, int events)
 	}
 	if (status != 0 && status != -EAGAIN) {
 		ev_io_stop(loop, watcher); /* its death follows */
+	}
+}
+
+/* --- whether it stands still --- */
+
+/* It has no page on the board for a stamp. That it reads what it is told is its proof of life, so
+ * it is told something now and then. */
+static bool
+monitor_has_read_all(const struct monitor_child *monitor)
+{
+	int unread_bytes = 0;
+
+	return ioctl(monitor->channel, SIOCOUTQ, &unread_bytes) < 0 || unread_bytes == 0;
+}
+
+static void
+monitor_judge(struct monitor_child *monitor, int64_t now_ms)
+{
+	int64_t hang_timeout_ms = monitor->master->config->hang_timeout_ms;
+	struct watchdog_sample sample;
+
+	if (proc_read_stat(monitor->pid, &sample) < 0) {
+		return;
+	}
+	switch (watchdog_judge(&monitor->watchdog, &sample, now_ms,
+		hang_timeout_ms > HANG_MIN_MS ? hang_timeout_ms : HANG_MIN_MS)) {
+	case WATCHDOG_HUNG:
+	case WATCHDOG_LOOPING:
+		monitor_kill(monitor, "made no progress");
+		break;
+	default: /* nobody waits for it */
+		break;
+	}
+}
+
+void
+monitor_child_watch(struct monitor_child *monitor)
+{
+	int64_t now_ms;
+
+	if (monitor == NULL || monitor->channel < 0) {
+		return;
+	}
+	now_ms = patience_look(&monitor->patience, clock_monotonic_ms());
+	if (monitor_has_read_all(monitor)) {
+		monitor->looks_read++;
+		(void)monitor_send(monitor, CHANNEL_NUDGE, NULL, NULL, 0);
+	}
+	if (watchdog_is_stale(&monitor->watchdog, monitor->looks_read, 0, now_ms)) {
+		monitor_judge(monitor, now_ms);
 	}
 }
 
@@ -256,9 +335,12 @@ monitor_give_birth(struct monitor_child *monitor)
 	if (monitor->pid > 0 || monitor->is_closing || !monitor_is_needed(monitor)) {
 		return;
 	}
-	monitor->is_leaving = false;
+	monitor->is_leaving = monitor->is_behind = false;
+	monitor->commits_due = 0;
 	monitor->ending = NULL;
 	monitor->born_ms = clock_monotonic_ms();
+	watchdog_begin(&monitor->watchdog, monitor->looks_read,
+		patience_look(&monitor->patience, monitor->born_ms));
 	status = monitor_fork(monitor);
 	if (status == 0) {
 		monitor_greet(monitor);
@@ -362,6 +444,7 @@ monitor_child_start(struct monitor_child *monitor, struct master *master, struct
 	monitor->master = master;
 	monitor->channel = -1;
 	loop_timer_init(&monitor->alarm, monitor_on_alarm);
+	patience_init(&monitor->patience, clock_monotonic_ms());
 	monitor->report = child_reports_new(1);
 	if (monitor->report == NULL) {
 		return fault_set(why, ENOMEM, "cannot make room for the monitor");
@@ -381,8 +464,7 @@ monitor_child_apply(struct monitor_child *monitor)
 	} else if (!monitor_is_needed(monitor)) {
 		monitor_dismiss(monitor);
 	} else {
-		monitor_child_send_log(monitor);
-		monitor_brief(monitor);
+		monitor_brief_when_free(monitor);
 	}
 }
 

@@ -11,6 +11,8 @@
 #include "common/defs.h"
 #include "common/loop.h"
 #include "master/backoff.h"
+#include "master/patience.h"
+#include "master/watchdog.h"
 
 struct child_report;
 struct fault;
@@ -25,8 +27,13 @@ struct monitor_child {
 	struct backoff backoff;
 	struct loop_timer alarm; /* the next try, or the end of patience with one that is to go */
 	int64_t born_ms;
-	bool is_leaving;    /* it was told to end, or the server stops */
-	bool is_closing;    /* the server stops: none is started any more */
+	bool is_leaving;      /* it was told to end, or the server stops */
+	bool is_closing;      /* the server stops: none is started any more */
+	bool is_behind;       /* what is in force changed while a commit was not answered */
+	unsigned commits_due; /* answers that are still to come */
+	struct patience patience;
+	struct watchdog watchdog;
+	int64_t looks_read; /* how often it had read all it was told */
 	const char *ending; /* why the master killed it; NULL: it did not */
 	void (*on_gone)(struct master *master);
 };
@@ -38,6 +45,8 @@ int monitor_child_start(
 /** After a commit: tell it the configuration and the doors in force, start or end it. */
 void monitor_child_apply(struct monitor_child *monitor);
 void monitor_child_send_log(struct monitor_child *monitor);
+/** Once a second: kill it if it stands still. */
+void monitor_child_watch(struct monitor_child *monitor);
 
 /** Send the answer to one of its requests. An answer for a monitor that is gone is dropped.
  *  @param status  0 or negative errno */

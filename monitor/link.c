@@ -229,6 +229,8 @@ link_on_message(struct child_end *end, struct channel_message *message)
 	case CHANNEL_ROWS:
 		link_take_rows(link, message);
 		break;
+	case CHANNEL_NUDGE: /* that it was read is the answer */
+		break;
 	default: /* what is said to workers never comes this way */
 		break;
 	}

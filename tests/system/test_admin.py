@@ -346,6 +346,17 @@ def test_a_killed_monitor_comes_back_and_costs_nothing(server):
     held.close()
 
 
+@pytest.mark.once
+def test_a_monitor_that_stands_still_is_found_and_replaced(server):
+    """Otherwise whoever asks would wait for ever: acceptctl, and a balancer that asks for /healthz."""
+    server.start()
+    pid = monitor_of(server)
+    os.kill(pid, signal.SIGSTOP)
+    assert acceptctl(server, "status").returncode in (GOOD, UNREACHABLE)
+    server.wait_log(rf"the monitor \(pid {pid}\) was killed by SIGKILL because it made no progress")
+    assert acceptctl(server, "status").returncode == GOOD
+
+
 def test_the_monitor_goes_with_a_killed_master(server):
     server.start()
     pid = monitor_of(server)

@@ -391,6 +391,21 @@ START_TEST(one_that_refuses_goes_on)
 }
 END_TEST
 
+/* However many there are, its channel does not fill up. */
+START_TEST(reloads_while_it_is_busy_are_told_as_one)
+{
+	open_with("");
+	for (int i = 0; i < 10000; i++) {
+		configure("");
+		monitor_child_apply(&monitor);
+	}
+	WAIT(requests_heard == 2);
+	ck_assert_uint_eq(monitor.commits_due, 0);
+	ck_assert(!monitor.is_behind);
+	ck_assert_uint_eq(deaths, 0);
+}
+END_TEST
+
 START_TEST(one_that_does_not_read_is_killed)
 {
 	open_with("deaf");
@@ -461,6 +476,7 @@ UNIT_TESTS("monitor_child", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, one_that_breaks_the_grammar_is_killed);
 	   tcase_add_test(tests, one_that_answers_what_nobody_asked_is_killed);
 	   tcase_add_test(tests, one_that_refuses_goes_on);
+	   tcase_add_test(tests, reloads_while_it_is_busy_are_told_as_one);
 	   tcase_add_test(tests, one_that_does_not_read_is_killed);
 	   tcase_add_test(tests, one_that_does_not_go_is_killed);
 	   tcase_add_test(tests, it_goes_with_its_last_door_and_comes_with_the_next);
