@@ -342,6 +342,15 @@ struct board_server_head {
 	struct board_lookup lookup;
 };
 
+/** What was ordered, or else what is configured. */
+static inline uint64_t
+board_in_force(const board_cell *order, const board_cell *configured)
+{
+	uint64_t ordered = stat_get(order);
+
+	return ordered > 0 ? ordered - 1 : stat_get(configured);
+}
+
 struct board_event {
 	_Atomic uint64_t number; /* 1, 2, …; 0 while being written */
 	int64_t wall_ms;

@@ -69,9 +69,10 @@ lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 		reload_reopen(master);
 	}
 	queue_watch_second(master);
-	source_watch_second(&lifecycle->source_watch, master);
+	refusals_watch_second(&lifecycle->refusals_watch, master);
 	backend_queues_look(master);
 	backends_watch(master);
+	waits_watch_second(&lifecycle->waits_watch, master, clock_monotonic_ms());
 	notify_retry(&master->notify);
 	lifecycle_tend_logs(master);
 	monitor_child_watch(master->monitor);
@@ -347,6 +348,7 @@ lifecycle_start(struct lifecycle *lifecycle, struct master *master)
 	master->lifecycle = lifecycle;
 	master->queue_watch = &lifecycle->queue_watch;
 	queue_watch_start(master, clock_monotonic_ms());
+	listeners_watch(master); /* who asks from the first moment on is shown real limits */
 	loop_timer_init(&lifecycle->watch, lifecycle_on_watch);
 	loop_timer_init(&lifecycle->second, lifecycle_on_second);
 	loop_timer_init(&lifecycle->watchdog, lifecycle_on_watchdog);

@@ -6,8 +6,9 @@
 
 #include "common/loop.h"
 #include "master/queue_watch.h"
+#include "master/refusals_watch.h"
 #include "master/signals.h"
-#include "master/source_watch.h"
+#include "master/waits_watch.h"
 
 struct master;
 
@@ -22,7 +23,8 @@ struct lifecycle {
 	struct loop_timer stop;     /* while stopping: queues run empty, then patience runs out */
 	int64_t drain_began_ms;     /* monotonic */
 	struct queue_watch queue_watch;
-	struct source_watch source_watch;
+	struct refusals_watch refusals_watch;
+	struct waits_watch waits_watch;
 	int exit_status;
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "monitor/health_private.h"
 #include "monitor/reading.h"
 
 #define SILENT_WORKER_MS 2000
@@ -15,10 +16,7 @@
 #define DEEP_QUEUE_PART 2
 #define STRANGERS_MIN   10 /* fewer are a scanner on a quiet day */
 
-static void health_add(struct health *health, enum health_level level, const char *format, ...)
-	PRINTF_LIKE(3, 4);
-
-static void
+void
 health_add(struct health *health, enum health_level level, const char *format, ...)
 {
 	struct health_finding *finding;
@@ -46,12 +44,6 @@ health_level_name(enum health_level level)
 	return names[level];
 }
 
-static uint64_t
-grown(uint64_t before, uint64_t now)
-{
-	return now > before ? now - before : 0;
-}
-
 static void
 judge_workers(const struct reading *now, struct health *health)
 {
@@ -72,9 +64,8 @@ judge_workers(const struct reading *now, struct health *health)
 	}
 	if (serving == 0) {
 		health_add(health, HEALTH_BAD,
-			"no worker serves: clients wait in the accept queues; see the last events "
-			"for "
-			"why they do not start");
+			"no worker serves: clients wait in the accept queues; see acceptctl events "
+			"for why they do not start");
 	} else if (serving < expected) {
 		health_add(health, HEALTH_WARNING, "%u of %u workers serve", serving, expected);
 	}
@@ -84,8 +75,9 @@ static void
 judge_overflow(const struct reading_listener *before, const struct reading_listener *now,
 	struct health *health)
 {
-	uint64_t dropped = grown(before == NULL ? 0 : before->queue[STAT_QUEUE_dropped_segments],
-		now->queue[STAT_QUEUE_dropped_segments]);
+	uint64_t dropped =
+		health_grown(before == NULL ? 0 : before->queue[STAT_QUEUE_dropped_segments],
+			now->queue[STAT_QUEUE_dropped_segments]);
 	uint64_t depth = now->queue[STAT_QUEUE_depth], limit = now->queue[STAT_QUEUE_limit];
 
 	if (now->queue[STAT_QUEUE_drained] != 0) {
@@ -119,14 +111,14 @@ static void
 judge_senders(const struct reading_listener *before, const struct reading_listener *now,
 	struct health *health)
 {
-	uint64_t accepted = grown(
+	uint64_t accepted = health_grown(
 		before->sum.stats[STAT_LISTENER_accepted], now->sum.stats[STAT_LISTENER_accepted]);
 	uint64_t strangers =
-		grown(before->sum.closed[CLOSE_untrusted], now->sum.closed[CLOSE_untrusted]);
-	uint64_t faults =
-		grown(before->sum.closed[CLOSE_proxy_header], now->sum.closed[CLOSE_proxy_header]) +
-		grown(before->sum.closed[CLOSE_proxy_timeout],
-			now->sum.closed[CLOSE_proxy_timeout]);
+		health_grown(before->sum.closed[CLOSE_untrusted], now->sum.closed[CLOSE_untrusted]);
+	uint64_t faults = health_grown(before->sum.closed[CLOSE_proxy_header],
+				  now->sum.closed[CLOSE_proxy_header]) +
+			  health_grown(before->sum.closed[CLOSE_proxy_timeout],
+				  now->sum.closed[CLOSE_proxy_timeout]);
 
 	if (faults > 0) {
 		health_add(health, HEALTH_WARNING,
@@ -139,6 +131,37 @@ judge_senders(const struct reading_listener *before, const struct reading_listen
 			" clients of the last minute were reset because "
 			"they are not in trusted; if they are load balancers of yours, add them",
 			now->name, strangers);
+	}
+}
+
+/* Ends of clients that came and were not served, which are the service's trouble and not theirs.
+ * Those at limits by source are as wanted. */
+static void
+judge_refused(const struct reading_listener *before, const struct reading_listener *now,
+	struct health *health)
+{
+	static const enum close_reason reasons[] = {CLOSE_refused_limit, CLOSE_queue_timeout,
+		CLOSE_queue_full, CLOSE_no_server, CLOSE_no_address, CLOSE_connect_refused,
+		CLOSE_connect_timeout, CLOSE_connect_failed, CLOSE_no_memory, CLOSE_shed};
+	char buffer[256];
+	struct text text;
+	uint64_t all = 0;
+
+	text_init(&text, buffer, sizeof(buffer));
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		uint64_t count =
+			health_grown(before->sum.closed[reasons[i]], now->sum.closed[reasons[i]]);
+
+		if (count > 0) {
+			text_add(&text, "%s%s %" PRIu64, all > 0 ? ", " : "",
+				close_reason_name(reasons[i]), count);
+			all += count;
+		}
+	}
+	if (all > 0) {
+		health_add(health, HEALTH_WARNING,
+			"listener %s: clients refused in the last minute: %s; see acceptctl events",
+			now->name, buffer);
 	}
 }
 
@@ -162,6 +185,7 @@ judge_listeners(const struct reading *before, const struct reading *now, struct 
 		judge_overflow(earlier, listener, health);
 		if (earlier != NULL) {
 			judge_senders(earlier, listener, health);
+			judge_refused(earlier, listener, health);
 		}
 	}
 }
@@ -177,16 +201,16 @@ judge_pauses(const struct reading *now, struct health *health)
 	}
 	if (descriptors > 0) {
 		health_add(health, HEALTH_BAD,
-			"%u workers do not accept because their descriptors are used up; raise the "
-			"limit "
-			"of open files (systemd: LimitNOFILE) or the number of workers",
+			"workers that do not accept because their descriptors are used up: %u; "
+			"raise the limit of open files (systemd: LimitNOFILE) or the number of "
+			"workers",
 			descriptors);
 	}
 	if (limit > 0) {
 		health_add(health, HEALTH_WARNING,
-			"%u workers do not accept because max_connections is reached; clients wait "
-			"in the "
-			"accept queue",
+			"workers that do not accept because max_connections is reached: %u; "
+			"clients wait in the accept queue; raise it if the machine bears more "
+			"(acceptctl doctor)",
 			limit);
 	}
 }
@@ -196,162 +220,65 @@ judge_master(const struct reading *before, const struct reading *now, struct hea
 {
 	static const struct {
 		enum stat_master_index stat;
-		const char *text;
+		const char *what, *cure;
 	} rows[] = {
-		{STAT_MASTER_worker_crashes,
-			"workers crashed in the last minute; see acceptctl events"},
-		{STAT_MASTER_worker_hangs, "workers hung in the last minute; see acceptctl events"},
-		{STAT_MASTER_fork_failures, "times a worker could not be started in the last "
-					    "minute; see acceptctl events"},
-		{STAT_MASTER_reloads_failed,
-			"reloads were refused in the last minute; nothing changed; see the log"},
-		{STAT_MASTER_listeners_healed, "listeners were shut down by somebody and healed in "
-					       "the last minute; suspect a "
-					       "hostile worker"},
+		{STAT_MASTER_worker_crashes, "workers that crashed", "see acceptctl events"},
+		{STAT_MASTER_worker_hangs, "workers that hung", "see acceptctl events"},
+		{STAT_MASTER_fork_failures, "times that a worker could not be started",
+			"see acceptctl events"},
+		{STAT_MASTER_reloads_failed, "reloads that were refused",
+			"nothing changed; see acceptctl events, or acceptd -t for all errors"},
+		{STAT_MASTER_listeners_healed,
+			"listeners that somebody shut down and the master opened again",
+			"suspect a hostile worker"},
 	};
 	uint64_t count;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		count = grown(before->master[rows[i].stat], now->master[rows[i].stat]);
+		count = health_grown(before->master[rows[i].stat], now->master[rows[i].stat]);
 		if (count > 0) {
-			health_add(health, HEALTH_WARNING, "%" PRIu64 " %s", count, rows[i].text);
+			health_add(health, HEALTH_WARNING, "%s in the last minute: %" PRIu64 "; %s",
+				rows[i].what, count, rows[i].cure);
 		}
 	}
 }
 
-/* --- back ends --- */
-
-static bool
-is_serving(const struct reading_server *server)
+/* Of all workers. */
+static uint64_t
+lines_lost(const struct reading *before, const struct reading *now, enum stat_worker_index stat)
 {
-	return server->is_configured && reading_is_open(server) && server->is_up &&
-	       !server->is_drained && server->weight > 0;
-}
-
-/* @return whether it is the first row of its upstream, which then is judged with it */
-static bool
-is_first_of_upstream(const struct reading *now, size_t index)
-{
-	for (size_t i = 0; i < index; i++) {
-		if (now->servers[i].is_configured &&
-			strcmp(now->servers[i].upstream, now->servers[index].upstream) == 0) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* No server left is an outage for its clients. */
-static void
-judge_upstream(const struct reading *now, const struct reading_server *first, struct health *health)
-{
-	char span_buffer[64];
-	struct text span;
-
-	for (size_t i = 0; i < now->server_count; i++) {
-		if (strcmp(now->servers[i].upstream, first->upstream) == 0 &&
-			is_serving(&now->servers[i])) {
-			return;
-		}
-	}
-	text_init(&span, span_buffer, sizeof(span_buffer));
-	text_add_span_ms(&span, first->oldest_wait_ms);
-	health_add(health, HEALTH_BAD,
-		"upstream %s: no server takes clients, every one is down or drained; %" PRIu64
-		" wait, the first for %s; see acceptctl upstreams for the reasons",
-		first->upstream, first->waiting, span_buffer);
-}
-
-static void
-judge_lookup(const struct reading_server *first, struct health *health)
-{
-	char span_buffer[64];
-	struct text span;
-
-	if (first->place == 1 && first->lookup.state == BOARD_LOOKUP_FAILING) {
-		text_init(&span, span_buffer, sizeof(span_buffer));
-		text_add_span_ms(&span, first->lookup.failing_ms);
-		health_add(health, HEALTH_WARNING,
-			"upstream %s: %s cannot be looked up for %s, the last answer holds; the "
-			"log says which DNS servers were asked",
-			first->upstream, first->asked, span_buffer);
-	}
-}
-
-static void
-judge_server(const struct reading_server *before, const struct reading_server *now,
-	struct health *health)
-{
-	uint64_t retries = grown(before == NULL ? 0 : before->stats[STAT_SERVER_syn_retries],
-		now->stats[STAT_SERVER_syn_retries]);
-	uint64_t no_port = grown(before == NULL ? 0 : before->stats[STAT_SERVER_no_port],
-		now->stats[STAT_SERVER_no_port]);
-	char span_buffer[64];
-	struct text span;
-
-	if (!reading_is_open(now)) {
-		return;
-	}
-	if (!now->is_up) {
-		text_init(&span, span_buffer, sizeof(span_buffer));
-		text_add_span_ms(&span, now->since_ms);
-		health_add(health, HEALTH_WARNING, "back end %s/%s is down for %s: %s",
-			now->upstream, now->name, span_buffer, board_cause_words(now->cause));
-	} else if (no_port > 0) {
-		health_add(health, HEALTH_WARNING,
-			"back end %s/%s: no local port was left for %" PRIu64
-			" connects in the last minute; see acceptctl events for what to do",
-			now->upstream, now->name, no_port);
-	} else if (retries > 0 || (now->has_queue && now->queue_depth > now->queue_limit)) {
-		health_add(health, HEALTH_WARNING,
-			"back end %s/%s: its accept queue overflows, %" PRIu64
-			" SYNs had to be sent again in the last minute; see acceptctl events for "
-			"what to do",
-			now->upstream, now->name, retries);
-	} else if (now->has_queue && now->backlog > now->queue_limit) {
-		health_add(health, HEALTH_WARNING,
-			"back end %s/%s: backlog = %" PRIu64
-			" is declared, but its accept queue holds %" PRIu64
-			": pacing cannot protect it; declare that, or raise it there",
-			now->upstream, now->name, now->backlog, now->queue_limit);
-	}
-}
-
-static void
-judge_back_ends(const struct reading *before, const struct reading *now, struct health *health)
-{
-	for (size_t i = 0; i < now->server_count; i++) {
-		const struct reading_server *server = &now->servers[i];
-
-		if (server->is_configured) {
-			if (is_first_of_upstream(now, i)) {
-				judge_upstream(now, server, health);
-			}
-			judge_lookup(server, health);
-			judge_server(reading_find_server(before, server->upstream, server->name),
-				server, health);
-		}
-	}
-}
-
-static void
-judge_session_log(const struct reading *before, const struct reading *now, struct health *health)
-{
-	uint64_t dropped = 0;
+	uint64_t lost = 0;
 
 	for (size_t i = 0; i < now->worker_count; i++) {
 		const struct reading_worker *worker = &now->workers[i];
 		const struct reading_worker *earlier = reading_find_worker(before, worker->slot);
 
-		dropped += grown(
-			earlier == NULL ? 0 : earlier->stats[STAT_WORKER_session_lines_dropped],
-			worker->stats[STAT_WORKER_session_lines_dropped]);
+		lost += health_grown(
+			earlier == NULL ? 0 : earlier->stats[stat], worker->stats[stat]);
 	}
-	if (dropped > 0) {
+	return lost;
+}
+
+static void
+judge_logs(const struct reading *before, const struct reading *now, struct health *health)
+{
+	uint64_t sessions = lines_lost(before, now, STAT_WORKER_session_lines_dropped);
+	uint64_t lines = lines_lost(before, now, STAT_WORKER_log_lines_dropped) +
+			 health_grown(before->master[STAT_MASTER_log_lines_dropped],
+				 now->master[STAT_MASTER_log_lines_dropped]);
+
+	if (sessions > 0) {
 		health_add(health, HEALTH_WARNING,
-			"%" PRIu64 " lines of the session log were lost in the last minute; make "
-			"room on its disk",
-			dropped);
+			"lines of the session log lost in the last minute: %" PRIu64
+			"; make room on its disk",
+			sessions);
+	}
+	if (lines > 0) {
+		health_add(health, HEALTH_WARNING,
+			"lines of the log lost in the last minute: %" PRIu64
+			"; make room on its disk, or look at the syslog daemon; acceptctl events "
+			"has what the master said",
+			lines);
 	}
 }
 
@@ -363,7 +290,7 @@ health_judge(const struct reading *before, const struct reading *now, struct hea
 	judge_workers(now, health);
 	judge_pauses(now, health);
 	judge_listeners(before, now, health);
-	judge_back_ends(before, now, health);
-	judge_session_log(before, now, health);
+	health_judge_upstreams(before, now, health);
+	judge_logs(before, now, health);
 	judge_master(before, now, health);
 }

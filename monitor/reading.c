@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "common/board_wait.h"
 #include "common/clock.h"
 
 static void
@@ -45,21 +46,12 @@ is_set(const _Atomic uint32_t *flag)
 	return atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)flag, memory_order_acquire) != 0;
 }
 
-/* What was ordered, or else what is configured. */
-static uint64_t
-in_force(const board_cell *order, const board_cell *configured)
-{
-	uint64_t ordered = stat_get(order);
-
-	return ordered > 0 ? ordered - 1 : stat_get(configured);
-}
-
 static void
 sum_server(const struct board *board, int index, struct reading_server *server)
 {
 	int slots = board_slots_used(board);
 
-	server->held = server->unproven = server->settled = server->waiting = 0;
+	server->held = server->unproven = server->settled = 0;
 	memset(server->stats, 0, sizeof(server->stats));
 	for (int slot = 0; slot < slots; slot++) {
 		const struct board_slot *from = &board->slots[slot];
@@ -68,26 +60,10 @@ sum_server(const struct board *board, int index, struct reading_server *server)
 		server->held += stat_get(&cells->held);
 		server->unproven += stat_get(&cells->unproven);
 		server->settled += stat_get(&cells->settled);
-		server->waiting +=
-			stat_get(&from->upstreams[board->master->servers[index].upstream].waiting);
 		for (size_t i = 0; i < STAT_SERVER_COUNT; i++) {
 			server->stats[i] += stat_get(&cells->stats[i]);
 		}
 	}
-}
-
-static int64_t
-oldest_wait_ms(const struct board *board, int upstream, int64_t now_ms)
-{
-	int slots = board_slots_used(board);
-	uint64_t first = 0;
-
-	for (int slot = 0; slot < slots; slot++) {
-		uint64_t ticket = stat_get(&board->slots[slot].upstreams[upstream].ticket);
-
-		first = ticket != 0 && (first == 0 || ticket < first) ? ticket : first;
-	}
-	return first == 0 ? 0 : now_ms - BOARD_TICKET_US(first) / 1000;
 }
 
 static void
@@ -188,10 +164,11 @@ read_server(const struct board *board, int index, struct reading *reading)
 	server->is_up = verdict == 0 || BOARD_VERDICT_IS_UP(verdict);
 	server->since_ms = verdict == 0 ? -1 : reading->taken_ms - BOARD_VERDICT_SINCE(verdict);
 	server->cause = server->is_up ? 0 : board_server_cause(board, index);
-	server->oldest_wait_ms = oldest_wait_ms(board, head->upstream, reading->taken_ms);
+	server->waiting = board_waiting(board, head->upstream);
+	server->oldest_wait_ms = board_oldest_wait_ms(board, head->upstream, reading->taken_ms);
 	read_accept_queue(head, server);
-	server->weight = in_force(&head->weight, &head->configured_weight);
-	server->max_connections = in_force(&head->max_connections, &head->configured_max);
+	server->weight = board_in_force(&head->weight, &head->configured_weight);
+	server->max_connections = board_in_force(&head->max_connections, &head->configured_max);
 	server->backlog = stat_get(&head->configured_backlog);
 	sum_server(board, index, server);
 	read_place(board, index, reading, server);

@@ -58,18 +58,6 @@ sum_queued(const struct board *board, int server)
 	return unproven + (settled < depth ? settled : depth);
 }
 
-uint64_t
-guard_waiting(const struct board *board, int upstream)
-{
-	int slots = board_slots_used(board);
-	uint64_t sum = 0;
-
-	for (int slot = 0; slot < slots; slot++) {
-		sum += stat_get(&board->slots[slot].upstreams[upstream].waiting);
-	}
-	return sum;
-}
-
 /* Whether `more` can be added. */
 static bool
 is_within(const struct board *board, int server, const struct guard_limits *limits, uint64_t more)

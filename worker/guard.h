@@ -47,9 +47,8 @@ void guard_give_back(const struct board *board, int slot, int server, enum guard
 bool guard_may_settle(const struct board *board, int server, int64_t connected_ms);
 /** Whether a place seems to be free. */
 bool guard_has_room(const struct board *board, int server, const struct guard_limits *limits);
-/** Sums over all workers. */
+/** Sum over all workers. */
 uint64_t guard_held(const struct board *board, int server);
-uint64_t guard_waiting(const struct board *board, int upstream);
 
 /** A ticket: lower is earlier, on the whole machine, and no two are the same.
  *  @param last  the slot's last one */

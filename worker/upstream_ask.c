@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "common/board_wait.h"
 #include "common/clock.h"
 #include "common/network.h"
 #include "common/siphash.h"
@@ -264,7 +265,7 @@ static bool
 is_queue_full(const struct upstream *upstream)
 {
 	return upstream->plan->queue_max > 0 &&
-	       guard_waiting(&upstream->service->board, upstream->row) >=
+	       board_waiting(&upstream->service->board, upstream->row) >=
 		       (uint64_t)upstream->plan->queue_max;
 }
 

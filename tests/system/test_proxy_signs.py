@@ -113,6 +113,42 @@ def test_one_that_runs_and_does_not_accept_is_told_from_one_that_is_gone(proxy):
         "(2 of 1 now" in line
 
 
+def test_a_long_wait_is_told_with_its_reason_and_its_end(proxy):
+    """Up by every check, but it accepts nobody: stopped, or overloaded."""
+    upstream(proxy)["servers"][0]["backlog"] = 1
+    proxy.start()
+    with socket.create_server(BACK, backlog=1) as back, client.connect() as first:
+        wait_for("a place", lambda: row(proxy)["open"] == 1)
+        with client.connect() as second:
+            line = proxy.wait_log("upstream be: 1 client waits for a place, the first for ", limit=30)
+            assert "be/127.0.0.1:7100 leaves 1 connections without an answer, as many as its " \
+                "backlog: it is stopped or overloaded" in line
+            assert "queue_timeout = 30s is turned away" in line
+            assert "upstream be: clients that wait for a place: 1, the first for " in \
+                status(proxy)[1]
+            for sock in (first, second):
+                with back.accept()[0] as accepted:
+                    accepted.sendall(b"x")
+                    assert client.receive(sock, 1) == b"x"
+            proxy.wait_log("upstream be: nobody waits long for a place any more; it lasted ")
+    wait_for("well", lambda: "wait for a place" not in status(proxy)[1])
+
+
+def test_clients_that_got_no_place_are_told(proxy):
+    upstream(proxy)["queue_timeout"] = "100ms"
+    upstream(proxy)["servers"][0]["max_connections"] = 1
+    with Backend(echo):
+        proxy.start()
+        with client.connect() as first:
+            assert client.ask(first) == b"hello\n"
+            with client.connect() as second:
+                wait_for("it is given up", lambda: client.is_ended(second))
+        line = proxy.wait_log("listener front: 1 client refused in ")
+    assert ": 1 after queue_timeout; acceptctl upstreams shows the servers" in line
+    assert "listener front: clients refused in the last minute: queue_timeout 1; see acceptctl " \
+        "events" in status(proxy)[1]
+
+
 def test_the_metrics_have_the_queue(proxy):
     proxy.options["admin"]["web"] = "127.0.0.1:7080"
     with Backend(echo, backlog=5):

@@ -158,6 +158,64 @@ queue_of_a_back_end_overflows(void)
 	now.servers[0].queue_limit = 50;
 }
 static void
+others_overrun_a_paced_back_end(void)
+{
+	queue_of_a_back_end_overflows();
+	now.servers[0].backlog = 50;
+}
+static void
+clients_wait_for_one_that_does_not_accept(void)
+{
+	two_servers();
+	now.servers[0].held = now.servers[0].max_connections = 9;
+	now.servers[1].backlog = 50;
+	now.servers[1].unproven = 20;
+	now.servers[1].settled = 40;
+	now.servers[1].has_queue = true;
+	now.servers[1].queue_depth = 30;
+	now.servers[1].queue_limit = 50;
+	now.servers[0].waiting = now.servers[1].waiting = 30;
+	now.servers[0].oldest_wait_ms = now.servers[1].oldest_wait_ms = 12000;
+}
+static void
+clients_wait_a_little(void)
+{
+	clients_wait_for_one_that_does_not_accept();
+	now.servers[0].oldest_wait_ms = now.servers[1].oldest_wait_ms = 4999;
+}
+static void
+clients_got_no_place(void)
+{
+	now.listeners[0].sum.closed[CLOSE_queue_timeout] = 15;
+	now.listeners[0].sum.closed[CLOSE_queue_full] = 3;
+	before.listeners[0].sum.closed[CLOSE_queue_full] = 1;
+	now.listeners[0].sum.closed[CLOSE_source_limit] = 99;
+}
+static void
+a_name_has_no_address_yet(void)
+{
+	two_servers();
+	now.servers[1].place = 1;
+	now.servers[1].place_state = BOARD_PLACE_EMPTY;
+	(void)strcpy(now.servers[1].asked, "b.internal:80");
+	now.servers[1].lookup.state = BOARD_LOOKUP_FAILING;
+	now.servers[1].lookup.failing_ms = 3000;
+	now.servers[1].lookup.age_ms = -1;
+}
+static void
+a_name_that_had_one_fails(void)
+{
+	a_name_has_no_address_yet();
+	now.servers[1].place_state = BOARD_PLACE_HELD;
+	now.servers[1].lookup.age_ms = 5000;
+}
+static void
+log_lines_were_lost(void)
+{
+	now.workers[1].stats[STAT_WORKER_log_lines_dropped] = 2;
+	now.master[STAT_MASTER_log_lines_dropped] = 5;
+}
+static void
 session_lines_were_lost(void)
 {
 	now.workers[1].stats[STAT_WORKER_session_lines_dropped] = 9;
@@ -241,11 +299,12 @@ static const struct {
 	{segments_were_dropped_long_ago, HEALTH_GOOD, NULL},
 	{backlog_is_cut, HEALTH_WARNING, "sysctl -w net.core.somaxconn=65535"},
 	{listener_is_drained, HEALTH_WARNING, "listener front is drained"},
-	{descriptors_are_gone, HEALTH_BAD, "1 workers do not accept because their descriptors"},
-	{limit_is_reached, HEALTH_WARNING, "2 workers do not accept because max_connections"},
+	{descriptors_are_gone, HEALTH_BAD, "because their descriptors are used up: 1; raise"},
+	{limit_is_reached, HEALTH_WARNING, "because max_connections is reached: 2; clients wait"},
 	{balance_pauses, HEALTH_GOOD, NULL},
-	{a_worker_crashed, HEALTH_WARNING, "2 workers crashed in the last minute"},
-	{a_reload_was_refused, HEALTH_WARNING, "1 reloads were refused"},
+	{a_worker_crashed, HEALTH_WARNING, "workers that crashed in the last minute: 2; see"},
+	{a_reload_was_refused, HEALTH_WARNING,
+		"reloads that were refused in the last minute: 1; nothing changed"},
 	{senders_bring_no_header, HEALTH_WARNING,
 		"listener front: connections from trusted senders without a good PROXY header in "
 		"the "
@@ -259,14 +318,36 @@ static const struct {
 	{one_back_end_is_down, HEALTH_WARNING, "back end java/b is down for 35 s: no answer"},
 	{a_removed_back_end_is_down, HEALTH_GOOD, NULL},
 	{the_only_other_is_drained, HEALTH_BAD,
-		"upstream java: no server takes clients, every one is down or drained; 7 wait, the "
-		"first for 4.0 s"},
-	{syns_were_dropped, HEALTH_WARNING, "java/b: its accept queue overflows, 3 SYNs"},
+		"upstream java: no server takes clients, every one is down, drained or without an "
+		"address; 7 wait, the first for 4.0 s"},
+	{syns_were_dropped, HEALTH_WARNING,
+		"java/b: its accept queue overflows, SYNs sent again in the last minute: 3; "
+		"declare its length"},
 	{syns_were_dropped_long_ago, HEALTH_GOOD, NULL},
-	{ports_ran_out, HEALTH_WARNING, "java/a: no local port was left for 5 connects"},
+	{ports_ran_out, HEALTH_WARNING,
+		"java/a: connects without a local port in the last minute: 5; add own addresses"},
 	{more_is_declared_than_there_is, HEALTH_WARNING, "java/a: backlog = 100 is declared"},
-	{queue_of_a_back_end_overflows, HEALTH_WARNING, "java/a: its accept queue overflows"},
-	{session_lines_were_lost, HEALTH_WARNING, "9 lines of the session log were lost"},
+	{queue_of_a_back_end_overflows, HEALTH_WARNING,
+		"java/a: its accept queue overflows (51 of 50 now); declare its length as backlog"},
+	{others_overrun_a_paced_back_end, HEALTH_WARNING,
+		"java/a: its accept queue overflows (51 of 50 now); connects are paced to backlog "
+		"= "
+		"50, so others connect to it too: raise the queue there"},
+	{clients_wait_for_one_that_does_not_accept, HEALTH_WARNING,
+		"upstream java: clients that wait for a place: 30, the first for 12 s: back end "
+		"java/b leaves 50 connections without an answer, as many as its backlog: it is "
+		"stopped or overloaded; look there"},
+	{clients_wait_a_little, HEALTH_GOOD, NULL},
+	{clients_got_no_place, HEALTH_WARNING,
+		"listener front: clients refused in the last minute: queue_timeout 15, queue_full "
+		"2; see acceptctl events"},
+	{a_name_has_no_address_yet, HEALTH_WARNING,
+		"upstream java: b.internal:80 cannot be looked up for 3.0 s, it has no address "
+		"yet"},
+	{a_name_that_had_one_fails, HEALTH_WARNING, "for 3.0 s, the last answer holds"},
+	{log_lines_were_lost, HEALTH_WARNING, "lines of the log lost in the last minute: 7;"},
+	{session_lines_were_lost, HEALTH_WARNING,
+		"lines of the session log lost in the last minute: 9;"},
 };
 
 START_TEST(each_trouble_is_named_and_weighed)

@@ -1,4 +1,4 @@
-#include "master/source_watch.h"
+#include "master/refusals_watch.h"
 
 #include <string.h>
 
@@ -11,7 +11,7 @@
 #include "tests/unit/source_help.h"
 
 static struct master master;
-static struct source_watch watch;
+static struct refusals_watch watch;
 static struct listener_config listener;
 static struct config config;
 
@@ -29,7 +29,7 @@ setup(void)
 	config =
 		(struct config){.listeners = &listener, .listener_count = 1, .source_table = 32768};
 	master.config = &config;
-	source_watch_second(&watch, &master);
+	refusals_watch_second(&watch, &master);
 }
 
 static void
@@ -64,7 +64,7 @@ START_TEST(nothing_is_said_while_nobody_is_refused)
 {
 	setup();
 	refuse(0, CLOSE_idle, 100);
-	source_watch_second(&watch, &master);
+	refusals_watch_second(&watch, &master);
 	ck_assert_uint_eq(said(), 0);
 	teardown();
 }
@@ -86,7 +86,7 @@ START_TEST(all_workers_refusals_are_one_line_with_the_worst_source)
 	help_refuse(&master.board, 1, &other, 10, now_ms);
 	refuse(0, CLOSE_source_limit, 6);
 	refuse(1, CLOSE_source_limit, 16);
-	source_watch_second(&watch, &master);
+	refusals_watch_second(&watch, &master);
 	ck_assert_uint_eq(said(), 1);
 	ck_assert_ptr_nonnull(strstr(last_words(),
 		"listener web: 22 clients refused in 1.0 s: 22 at max_connections_per_source (7)"));
@@ -100,18 +100,32 @@ START_TEST(it_is_said_again_after_ten_seconds_with_all_that_came_meanwhile)
 {
 	setup();
 	refuse(0, CLOSE_source_penalty, 1);
-	source_watch_second(&watch, &master);
+	refusals_watch_second(&watch, &master);
 	refuse(0, CLOSE_source_penalty, 2);
-	source_watch_second(&watch, &master);
+	refusals_watch_second(&watch, &master);
 	refuse(1, CLOSE_source_rate, 4);
-	source_watch_second(&watch, &master);
+	refusals_watch_second(&watch, &master);
 	ck_assert_uint_eq(said(), 1);
 	watch.listeners[0].limit.next_ms = 0; /* ten seconds later */
-	source_watch_second(&watch, &master);
+	refusals_watch_second(&watch, &master);
 	ck_assert_uint_eq(said(), 2);
 	ck_assert_ptr_nonnull(strstr(last_words(), "6 clients refused"));
-	source_watch_second(&watch, &master);
+	refusals_watch_second(&watch, &master);
 	ck_assert_uint_eq(said(), 2);
+	teardown();
+}
+END_TEST
+
+START_TEST(who_got_no_place_is_told_beside_who_came_too_often)
+{
+	setup();
+	refuse(0, CLOSE_source_rate, 1);
+	refuse(0, CLOSE_queue_timeout, 2);
+	refuse(1, CLOSE_queue_timeout, 3);
+	refusals_watch_second(&watch, &master);
+	ck_assert_uint_eq(said(), 2);
+	ck_assert_ptr_nonnull(strstr(
+		last_words(), "listener web: 5 clients refused in 1.0 s: 5 after queue_timeout"));
 	teardown();
 }
 END_TEST
@@ -120,8 +134,8 @@ START_TEST(a_table_without_room_is_told_with_its_remedy)
 {
 	setup();
 	stat_add(&master.board.slots[1].stats[STAT_WORKER_sources_untracked], 5);
-	source_watch_second(&watch, &master);
-	source_watch_second(&watch, &master);
+	refusals_watch_second(&watch, &master);
+	refusals_watch_second(&watch, &master);
 	ck_assert_uint_eq(said(), 1);
 	ck_assert_ptr_nonnull(strstr(last_words(), "5 clients were let in without being counted"));
 	ck_assert_ptr_nonnull(strstr(last_words(), "raise source_table (32768)"));
@@ -129,7 +143,8 @@ START_TEST(a_table_without_room_is_told_with_its_remedy)
 }
 END_TEST
 
-UNIT_TESTS("source_watch", tcase_add_test(tests, nothing_is_said_while_nobody_is_refused);
+UNIT_TESTS("refusals_watch", tcase_add_test(tests, nothing_is_said_while_nobody_is_refused);
 	   tcase_add_test(tests, all_workers_refusals_are_one_line_with_the_worst_source);
 	   tcase_add_test(tests, it_is_said_again_after_ten_seconds_with_all_that_came_meanwhile);
+	   tcase_add_test(tests, who_got_no_place_is_told_beside_who_came_too_often);
 	   tcase_add_test(tests, a_table_without_room_is_told_with_its_remedy);)

@@ -1,7 +1,8 @@
 /* The counters tell that somebody was refused; only then are the tables searched for whom. */
-#include "master/source_watch.h"
+#include "master/refusals_watch.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/config.h"
@@ -13,9 +14,6 @@
 #define UNTRACKED_AGAIN_MS 60000
 #define PERIOD_MS          1000
 #define SENTENCE_MAX       500
-
-static const enum close_reason reasons[] = {
-	CLOSE_source_limit, CLOSE_source_rate, CLOSE_source_penalty};
 
 static uint64_t
 count_refused(const struct master *master, int listener, enum close_reason reason)
@@ -90,10 +88,10 @@ say_refused(struct master *master, int listener, struct refusals *refusals, int6
 	refusals->listener = master->board.master->listeners[listener].name;
 	config = config_listener(master->config, refusals->listener);
 	if (config != NULL) {
-		refusals->max_connections = config->max_connections_per_source;
-		refusals->per_second = config->connection_rate_per_source;
+		refusals->max_connections_per_source = config->max_connections_per_source;
+		refusals->connection_rate_per_source = config->connection_rate_per_source;
 	}
-	if (refusals->limit + refusals->rate > 0) {
+	if (refusals->clients[REFUSAL_SOURCE_LIMIT] + refusals->clients[REFUSAL_SOURCE_RATE] > 0) {
 		(void)find_worst(master, listener, now_ms, &worst, refusals);
 	}
 	text_init(&text, sentence, sizeof(sentence));
@@ -101,19 +99,34 @@ say_refused(struct master *master, int listener, struct refusals *refusals, int6
 	master_event(master, LOG_LEVEL_WARNING, "%s", sentence);
 }
 
+/* Of the reasons from `first` on, up to `end`. */
 static void
-look_at_listener(struct source_watch *watch, struct master *master, int listener, int64_t now_ms)
+say_growth(struct refusals_watch *watch, struct master *master, int listener, enum refusal first,
+	enum refusal end, const uint64_t count[REFUSAL_COUNT], int64_t now_ms)
 {
-	uint64_t count[ARRAY_LEN(reasons)], *seen = watch->listeners[listener].seen;
-	struct refusals refusals = {0};
-	uint64_t suppressed;
-	bool has_moved = false;
+	const uint64_t *seen = watch->listeners[listener].seen;
+	struct refusals refusals = {.duration_ms = now_ms - watch->listeners[listener].moved_ms};
+	uint64_t growth = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
-		count[i] = count_refused(master, listener, reasons[i]);
-		has_moved = has_moved || count[i] != seen[i];
+	for (size_t i = first; i < end; i++) {
+		refusals.clients[i] = count[i] - seen[i];
+		growth += refusals.clients[i];
 	}
-	if (!has_moved) {
+	if (growth > 0) {
+		say_refused(master, listener, &refusals, now_ms);
+	}
+}
+
+static void
+look_at_listener(struct refusals_watch *watch, struct master *master, int listener, int64_t now_ms)
+{
+	uint64_t count[REFUSAL_COUNT], *seen = watch->listeners[listener].seen;
+	uint64_t suppressed;
+
+	for (size_t i = 0; i < REFUSAL_COUNT; i++) {
+		count[i] = count_refused(master, listener, refusal_close_reason((enum refusal)i));
+	}
+	if (memcmp(count, seen, sizeof(count)) == 0) {
 		return;
 	}
 	if (watch->listeners[listener].moved_ms == 0) {
@@ -123,19 +136,14 @@ look_at_listener(struct source_watch *watch, struct master *master, int listener
 		    &watch->listeners[listener].limit, now_ms, SAY_AGAIN_MS, &suppressed)) {
 		return;
 	}
-	refusals.duration_ms = now_ms - watch->listeners[listener].moved_ms;
-	refusals.limit = count[0] - seen[0];
-	refusals.rate = count[1] - seen[1];
-	refusals.penalty = count[2] - seen[2];
-	say_refused(master, listener, &refusals, now_ms);
-	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
-		seen[i] = count[i];
-	}
+	say_growth(watch, master, listener, REFUSAL_SOURCE_LIMIT, REFUSAL_LIMIT, count, now_ms);
+	say_growth(watch, master, listener, REFUSAL_LIMIT, REFUSAL_COUNT, count, now_ms);
+	memcpy(seen, count, sizeof(count));
 	watch->listeners[listener].moved_ms = 0;
 }
 
 static void
-look_for_untracked(struct source_watch *watch, struct master *master, int64_t now_ms)
+look_for_untracked(struct refusals_watch *watch, struct master *master, int64_t now_ms)
 {
 	uint64_t count = 0, suppressed;
 
@@ -155,7 +163,7 @@ look_for_untracked(struct source_watch *watch, struct master *master, int64_t no
 }
 
 void
-source_watch_second(struct source_watch *watch, struct master *master)
+refusals_watch_second(struct refusals_watch *watch, struct master *master)
 {
 	const struct board_listener_head *heads = master->board.writable->listeners;
 	int64_t now_ms = clock_monotonic_ms();
