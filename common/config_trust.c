@@ -249,6 +249,9 @@ config_trust_open(const char *path, struct fault *why)
 	if (result < 0) {
 		return result;
 	}
+	if (walk.done[0] == '\0') {
+		return fault_say(why, EISDIR, "/ is a directory, not a file");
+	}
 	/* O_NONBLOCK: a pipe must not make us wait before we have refused it */
 	fd = open(walk.done, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {

@@ -22,9 +22,13 @@ explain(const char *path, int error, struct fault *why)
 	switch (error) {
 	case ENOENT:
 		return fault_set(why, error,
-			"no server at %s: it does not run, or its admin.socket is another", path);
+			"no server at %s: it does not run, or its admin.socket is another, which "
+			"-s or -f (its configuration) names",
+			path);
 	case ECONNREFUSED:
-		return fault_set(why, error, "no server at %s: it does not run any more", path);
+		return fault_set(why, error,
+			"no server at %s: it does not run any more, or this is no admin socket",
+			path);
 	case EACCES:
 		return fault_set(why, error,
 			"not allowed to use %s: it is for root and the members of its group", path);

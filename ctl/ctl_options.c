@@ -93,6 +93,9 @@ check(const struct ctl_options *options, struct fault *why)
 	if (options->write != NULL && strcmp(command, "doctor") != 0) {
 		return fault_say(why, EINVAL, "--write belongs to doctor");
 	}
+	if (options->once && strcmp(command, "queue") != 0) {
+		return fault_say(why, EINVAL, "--once belongs to queue");
+	}
 	return 0;
 }
 

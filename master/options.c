@@ -54,8 +54,9 @@ int
 options_parse(int argc, char *const *argv, struct options *options, struct fault *why)
 {
 	struct options read = {.action = OPTIONS_SERVE, .path = OPTIONS_DEFAULT_PATH};
-	static const struct option words[] = {
-		{"doctor", no_argument, NULL, OPTIONS_DOCTOR_WORD}, {NULL, 0, NULL, 0}};
+	static const struct option words[] = {{"doctor", no_argument, NULL, OPTIONS_DOCTOR_WORD},
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0}};
 	bool wants_doctor = false;
 	int letter;
 
@@ -106,8 +107,8 @@ options_print_help(FILE *stream)
 		"allows,\n"
 		"           what is needed, what to do; 0 fit, 1 warnings, 2 it will not hold\n"
 		"  -T       print the whole configuration in force, with the origin of each value\n"
-		"  -V       print version and built-in features\n"
-		"  -h       print this\n"
+		"  -V, --version  print version and built-in features\n"
+		"  -h, --help     print this\n"
 		"\n"
 		"signals: HUP reload, TERM finish and stop, INT or QUIT stop at once,\n"
 		"         USR1 open the logs again, TTIN and TTOU one worker more or less\n",

@@ -58,7 +58,16 @@ admin_show_kernel(struct admin_call *call)
 void
 admin_show_stats(struct admin_call *call)
 {
-	admin_check(call, render_stats(&call->render, admin_argument(call, 1), call->out));
+	const char *pattern = admin_argument(call, 1);
+	int status = render_stats(&call->render, pattern, call->out);
+
+	if (status == -ENOENT) {
+		admin_refuse(call, ADMIN_FAILED,
+			"no statistic is called '%s'; a pattern is as for file names: '*%s*'",
+			pattern, pattern);
+		return;
+	}
+	admin_check(call, status);
 }
 
 /* "NUMBER-START": the last event that somebody was shown, and of which master, because another one

@@ -46,7 +46,8 @@ int render_workers(const struct render *render, FILE *stream) MUST_CHECK;
 int render_queue(const struct render *render, FILE *stream) MUST_CHECK;
 int render_kernel(const struct render *render, FILE *stream) MUST_CHECK;
 /** Name, value, rate, in the form of nstat(8); only names that match `pattern` (fnmatch(3), NULL:
- * all). */
+ * all). @return -ENOENT when none does, as text
+ */
 int render_stats(const struct render *render, const char *pattern, FILE *stream) MUST_CHECK;
 /** Events of the ring with a number above `after`, oldest first. */
 int render_events(const struct render *render, const struct board *board, uint64_t after,

@@ -210,6 +210,7 @@ struct listing {
 	const char *pattern;
 	FILE *stream;
 	struct json json;
+	bool is_any; /* something was listed */
 };
 
 static void
@@ -220,6 +221,7 @@ list_value(struct listing *listing, const char *name, uint64_t before, uint64_t 
 	if (listing->pattern != NULL && fnmatch(listing->pattern, name, 0) != 0) {
 		return;
 	}
+	listing->is_any = true;
 	if (listing->render->form == RENDER_JSON) {
 		json_unsigned(&listing->json, name, now);
 	} else {
@@ -325,7 +327,7 @@ render_stats(const struct render *render, const char *pattern, FILE *stream)
 	if (render->form == RENDER_JSON) {
 		json_object_end(&listing.json);
 	}
-	return 0;
+	return listing.is_any || render->form == RENDER_JSON ? 0 : -ENOENT;
 }
 
 /* --- events --- */

@@ -347,7 +347,7 @@ client_serve(struct client *client)
 	if (route == NULL) {
 		client_say(client, HTTP_NOT_FOUND,
 			"there are / /metrics /healthz /readyz and /api/ status, listeners, "
-			"workers, waits, states, kernel, events, history, page");
+			"upstreams, workers, waits, states, kernel, events, history, page");
 		return;
 	}
 	body = body_get(client->web, route, request->query);

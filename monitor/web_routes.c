@@ -95,6 +95,16 @@ write_listeners(
 }
 
 static int
+write_upstreams(
+	const struct web_view *view, const char *query, enum http_status *status, FILE *stream)
+{
+	struct render render = render_of(view);
+
+	(void)query, (void)status;
+	return render_upstreams(&render, stream);
+}
+
+static int
 write_workers(
 	const struct web_view *view, const char *query, enum http_status *status, FILE *stream)
 {
@@ -202,6 +212,7 @@ const struct web_route web_routes[WEB_ROUTES] = {
 	{"/api/page", JSON, write_page_data, NULL, NULL, false, true},
 	{"/api/states", JSON, write_states, NULL, NULL, false, true},
 	{"/api/status", JSON, write_status, NULL, NULL, false, false},
+	{"/api/upstreams", JSON, write_upstreams, NULL, NULL, false, false},
 	{"/api/waits", JSON, write_waits, NULL, NULL, false, false},
 	{"/api/workers", JSON, write_workers, NULL, NULL, false, false},
 	{"/healthz", TEXT, write_health, NULL, NULL, true, false},

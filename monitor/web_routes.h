@@ -38,7 +38,7 @@ struct web_route {
 	bool shows_states;
 };
 
-#define WEB_ROUTES 16
+#define WEB_ROUTES 17
 
 extern const struct web_route web_routes[WEB_ROUTES];
 

@@ -65,7 +65,10 @@ def test_stats_in_the_form_of_nstat(server):
     lines = asked(server, "stats", "listener.echo.*").splitlines()
     assert lines and all(re.fullmatch(r"listener\.echo\.\w+ +\d+ +\d+\.\d", line) for line in lines)
     assert asked_json(server, "stats", "listener.echo.accepted") == {"listener.echo.accepted": 1}
-    assert asked(server, "stats", "nothing*") == ""
+    nothing = acceptctl(server, "stats", "accepted")
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    assert "no statistic is called 'accepted'; a pattern is as for file names: '*accepted*'" in \
+        nothing.stderr
 
 
 def test_kernel_counters_are_nstats(server):

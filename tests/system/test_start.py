@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import client, config, processes
+from harness import admin, client, config, processes
 from harness.namespace import can_mount, with_mounts
 from harness.waiting import wait_for
 
@@ -18,6 +18,12 @@ with_mount_rights = pytest.mark.skipif(not can_mount(), reason="may not mount")
 def test_echoes_once_it_says_that_it_serves(server):
     server.start()
     assert client.echoes()
+
+
+def test_limits_of_the_queue_are_shown_from_the_first_moment_on(server):
+    server.start()
+    first = admin.asked_json(server, "listeners")[0]
+    assert first["queue_limit"] == first["queue_asked"] > 0
 
 
 def test_processes_have_titles_that_ps_finds(server):

@@ -23,7 +23,8 @@ ROUTES = {
     "/healthz": "text/plain; charset=utf-8",
     "/readyz": "text/plain; charset=utf-8",
     **{f"/api/{name}": "application/json" for name in (
-        "events", "history", "kernel", "listeners", "page", "states", "status", "waits", "workers")},
+        "events", "history", "kernel", "listeners", "page", "states", "status", "upstreams", "waits",
+        "workers")},
 }
 
 

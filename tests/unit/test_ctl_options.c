@@ -67,6 +67,7 @@ static const struct {
 	{{"connections", "--older"}, "--older needs a value"},
 	{{"status", "--bogus"}, "unknown option '--bogus'"},
 	{{"status", "--write", "/f"}, "--write belongs to doctor"},
+	{{"status", "--once"}, "--once belongs to queue"},
 	{{"drain", "a\nstop"}, "has a blank in it"},
 	{{"drain", "a stop"}, "has a blank in it"},
 	{{"drain", ""}, "is empty"},

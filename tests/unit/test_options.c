@@ -38,6 +38,8 @@ static const struct {
 	{{"-T", NULL}, OPTIONS_DUMP, NULL, false},
 	{{"-V", NULL}, OPTIONS_VERSION, NULL, false},
 	{{"-h", NULL}, OPTIONS_HELP, NULL, false},
+	{{"--help", NULL}, OPTIONS_HELP, NULL, false},
+	{{"--version", NULL}, OPTIONS_VERSION, NULL, false},
 };
 
 START_TEST(a_command_line_is_understood)

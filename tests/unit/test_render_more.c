@@ -1,6 +1,7 @@
 /* The status, the kernel's counters, all statistics, the events. */
 #include "monitor/render.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,13 @@ START_TEST(a_pattern_leaves_the_others_out)
 }
 END_TEST
 
+START_TEST(a_pattern_that_nothing_matches_is_told)
+{
+	ck_assert_int_eq(render_stats(&render, "closed", stream), -ENOENT);
+	fclose(stream);
+}
+END_TEST
+
 START_TEST(the_kernel_counters_are_shown_since_the_start)
 {
 	render.form = RENDER_JSON;
@@ -187,6 +195,7 @@ UNIT_TESTS(
 	tcase_add_loop_test(tests, status_is_one_screen, 0, ARRAY_LEN(statuses));
 	tcase_add_loop_test(tests, stats_are_names_values_and_rates, 0, ARRAY_LEN(listings));
 	tcase_add_test(tests, a_pattern_leaves_the_others_out);
+	tcase_add_test(tests, a_pattern_that_nothing_matches_is_told);
 	tcase_add_test(tests, the_kernel_counters_are_shown_since_the_start);
 	tcase_add_loop_test(tests, drops_at_our_listeners_are_set_apart_from_those_elsewhere, 0, 3);
 	tcase_add_loop_test(tests, events_come_in_order_and_after_a_number, 0, 2);
