@@ -19,7 +19,6 @@ from harness.config import FAULT, listener
 from harness.truth import Watch
 from harness.waiting import is_sanitized, wait_for
 
-PORTS = (7100, 7101, 7102)
 WORKERS = 3
 LAST_WORDS_MAX = 16  # lines that a killed worker had not yet written
 PLACES = 4  # of each back end, in the end
@@ -46,7 +45,7 @@ def proxy(server):
     server.options.update(
         workers=WORKERS, hang_timeout="1s", session_log=server.path("sessions"), drain_timeout="3s",
         upstreams=[{"name": "be", "connect_timeout": "1s", "queue_timeout": "5s",
-                    "check": {"interval": "100ms"}, "servers": calm_servers()}])
+                    "check": {"interval": "100ms"}}])
     timeouts = {"idle_timeout": "20s", "write_timeout": "6s", "half_close_timeout": "6s"}
     server.listeners = [
         listener("front", "127.0.0.1:7000", "proxy", upstream="be", **timeouts),
@@ -56,9 +55,16 @@ def proxy(server):
     return server
 
 
-def calm_servers():
-    return [{"name": f"b{port}", "address": f"127.0.0.1:{port}", "max_connections": PLACES,
-             "backlog": 16} for port in PORTS]
+@pytest.fixture
+def backs(proxy):
+    """Not started."""
+    return [ChaosBackend("one", 7100), ChaosBackend("two", 7101),
+            ChaosBackend("three", proxy.path("three.sock"))]
+
+
+def calm_servers(backs):
+    return [{"name": back.name, "address": back.address(), "max_connections": PLACES,
+             "backlog": back.backlog} for back in backs]
 
 
 class Look(Watch):
@@ -153,26 +159,24 @@ def check_guard(proxy):
         return [row for row in admin.asked_json(proxy, "upstreams")
                 if any(row[name] for name in ("open", "unproven", "settled", "waiting"))]
     try:
-        wait_for("nothing left", lambda: not left())
+        wait_for("nothing left", lambda: not left(), 20.0)
     except AssertionError:
         raise AssertionError(f"places that nobody has: {left()}") from None
 
 
-def check_places(proxy):
+def check_places(proxy, backs):
     """As many places as there should be, and the next client waits and is served."""
     up = wait_for("every server up", lambda: (lambda rows: all(
-        row["state"] == "up" for row in rows if row["server"] in
-        [server["name"] for server in calm_servers()]) and rows)(
-            admin.asked_json(proxy, "upstreams")), 20.0)
-    assert {row["max_connections"] for row in up} == {PLACES}
-    socks = [client.connect(limit=20.0) for _ in range(PLACES * len(PORTS))]
+        row["state"] == "up" for row in rows) and rows)(admin.asked_json(proxy, "upstreams")), 20.0)
+    assert [row["max_connections"] for row in up] == [PLACES] * len(backs)
+    socks = [client.connect(limit=20.0) for _ in range(PLACES * len(backs))]
     for sock in socks:
         sock.sendall(b"Ehello")
         assert client.receive(sock, 5) == b"hello"
     with client.connect(limit=20.0) as waiting:
         waiting.sendall(b"Ehello")
         wait_for("one too many waits", lambda: admin.asked_json(
-            proxy, "upstreams")[0]["waiting"] == 1)
+            proxy, "upstreams")[0]["waiting"] == 1, 20.0)
         socks.pop().close()
         assert client.receive(waiting, 5) == b"hello"
     for sock in socks:
@@ -203,7 +207,7 @@ def check_processes(proxy, before):
         return [processes.descriptor_kinds_of_sleeper(proxy.master), *map(kinds, pids)]
     wanted = [should[0]] + [should[1]] * proxy.options["workers"]
     try:
-        wait_for("descriptors back", lambda: found() == wanted, 10.0)
+        wait_for("descriptors back", lambda: found() == wanted, 20.0)
     except AssertionError:
         raise AssertionError(f"should be {wanted}, are {found()}") from None
     if not is_sanitized():
@@ -275,37 +279,38 @@ def make_chaos(proxy, faults, seed):
     return clients.history
 
 
-def calm_down(proxy):
+def calm_down(proxy, backs):
     proxy.options["workers"] = WORKERS
-    proxy.options["upstreams"][0]["servers"] = calm_servers()
+    proxy.options["upstreams"][0].update(
+        servers=calm_servers(backs), on_down="wait", queue_max="none", queue_timeout="30s")
     proxy.reload(limit=30.0)
-    for server in calm_servers():  # orders outlive reloads
-        chaos_faults.insist(proxy, "server", server["name"], "ready")
-        chaos_faults.insist(proxy, "server", server["name"], "max", str(PLACES))
+    for back in backs:  # orders outlive reloads
+        chaos_faults.insist(proxy, "server", back.name, "ready")
+        chaos_faults.insist(proxy, "server", back.name, "max", str(PLACES))
 
 
 def check_all(proxy, faults, history, before):
     check_deaths(proxy, faults)
     check_history(history, check_counts(proxy, faults, history))
     check_guard(proxy)
-    check_places(proxy)
+    check_places(proxy, faults.backs)
     check_guard(proxy)
     check_processes(proxy, before)
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("seed", seeds())
-def test_every_end_is_explained_and_nothing_is_left(proxy, seed):
+def test_every_end_is_explained_and_nothing_is_left(proxy, backs, seed):
+    proxy.options["upstreams"][0]["servers"] = calm_servers(backs)
     proxy.start()
     before = measure(proxy)
-    backs = [ChaosBackend(port) for port in PORTS]
     faults = Faults(proxy, backs, seed)
     with contextlib.ExitStack() as stack:
         for back in backs:
             stack.enter_context(back)
         try:
             history = make_chaos(proxy, faults, seed)
-            calm_down(proxy)
+            calm_down(proxy, backs)
             check_all(proxy, faults, history, before)
         except BaseException:
             print(f"seed {seed}:", *faults.orders, sep="\n")

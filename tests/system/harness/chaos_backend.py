@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 PROGRAM = """
-import socket, struct, sys, threading
-port, backlog = int(sys.argv[1]), int(sys.argv[2])
+import os, socket, struct, sys, threading
+where, backlog = sys.argv[1], int(sys.argv[2])
 
-def reset(sock):
+def reset(sock):  # where there is no reset it is a plain end
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 def echo(sock):
@@ -35,7 +35,18 @@ def serve(sock):
         except OSError:
             pass
 
-listener = socket.create_server(("127.0.0.1", port), backlog=backlog)
+def listen():
+    if where.isdigit():
+        return socket.create_server(("127.0.0.1", int(where)), backlog=backlog)
+    if os.path.exists(where):
+        os.unlink(where)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(where)
+    os.chmod(where, 0o777)
+    listener.listen(backlog)
+    return listener
+
+listener = listen()
 print("ready", flush=True)
 while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
@@ -43,10 +54,10 @@ while True:
 
 
 class ChaosBackend:
-    """with ChaosBackend(port): it listens on 127.0.0.1:port."""
+    """with ChaosBackend(name, where): it listens on 127.0.0.1:where, or on the path."""
 
-    def __init__(self, port, backlog=16):
-        self.port, self.backlog, self.process = port, backlog, None
+    def __init__(self, name, where, backlog=16):
+        self.name, self.where, self.backlog, self.process = name, str(where), backlog, None
 
     def __enter__(self):
         self.start()
@@ -57,9 +68,12 @@ class ChaosBackend:
 
     def start(self):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(self.port), str(self.backlog)],
+            [sys.executable, "-c", PROGRAM, self.where, str(self.backlog)],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self.process.stdout.readline() == "ready\n"
+
+    def address(self):
+        return f"127.0.0.1:{self.where}" if self.where.isdigit() else f"unix:{self.where}"
 
     def is_alive(self):
         return self.process is not None

@@ -96,6 +96,12 @@ class Faults:
                 self.doomed.add(pid)
                 os.kill(pid, signal.SIGKILL)
 
+    def pause_master(self):
+        """It may blame nobody for that afterwards."""
+        self.server.send(signal.SIGSTOP)
+        time.sleep(self.rng.random() * 1.5)
+        self.server.send(signal.SIGCONT)
+
     def few_descriptors(self):
         """A worker may open no more than it has, for a while."""
         pid = self.rng.choice(sorted(self.server.workers().values()) or [None])
@@ -118,15 +124,19 @@ class Faults:
                                           "random_two"))
         upstream["queue_timeout"] = rng.choice(("1s", "5s"))
         upstream["settle_time"] = rng.choice(("100ms", "1s"))
+        upstream["on_down"] = rng.choice(("wait", "wait", "refuse"))
+        upstream["queue_max"] = rng.choice(("none", 3))
         upstream["slow_start"] = rng.choice(("none", "1s"))
         upstream["servers"] = self._servers()
+        for row in self.server.listeners[:2]:
+            row["max_pending"] = rng.choice(("64K", "4K"))
         self.server.options["workers"] = rng.choice((2, 3, 3))
         self.server.reload(limit=30.0)
 
     def _servers(self):
         rows = []
         for back in self.rng.sample(self.backs, self.rng.choice((1, 2, len(self.backs)))):
-            row = {"name": f"b{back.port}", "address": f"127.0.0.1:{back.port}",
+            row = {"name": back.name, "address": back.address(),
                    "max_connections": self.rng.choice(PLACES), "weight": self.rng.choice((1, 5)),
                    "backup": bool(rows) and self.rng.random() < 0.3}
             if self.rng.random() < 0.7:
@@ -139,8 +149,8 @@ class Faults:
         order, undo = self.rng.choice((
             (("drain",), ("ready",)), (("weight", "0"), ("weight", "2")),
             (("max", "1"), ("max", str(self.rng.choice(PLACES)))), (("drain",), ("ready",))))
-        admin.acceptctl(self.server, "server", f"b{back.port}", *order)
-        self._later(lambda: insist(self.server, "server", f"b{back.port}", *undo))
+        admin.acceptctl(self.server, "server", back.name, *order)
+        self._later(lambda: insist(self.server, "server", back.name, *undo))
 
     def drain_listener(self):
         if admin.acceptctl(self.server, "drain", "front").returncode == admin.GOOD:
@@ -181,7 +191,7 @@ class Faults:
             self._later(lambda: back.is_alive() and back.go_on(), 0.7)
 
     ACTS = ((kill_worker, 3), (stop_worker, 1), (fault_in_worker, 2), (kill_monitor, 1),
-            (few_descriptors, 2), (reload, 5), (order_server, 4), (drain_listener, 1),
+            (pause_master, 1), (few_descriptors, 2), (reload, 5), (order_server, 4), (drain_listener, 1),
             (kill_connection, 3), (rotate, 2), (kill_back_end, 3), (pause_back_end, 3))
 
 
