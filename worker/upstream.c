@@ -122,22 +122,29 @@ upstreams_roll_back(struct service *service)
 	free_unused(service);
 }
 
+static void
+use_draft(struct upstream *upstream)
+{
+	struct upstream_plan *before = upstream->plan;
+
+	upstream->plan = upstream->draft;
+	upstream->draft = NULL;
+	if (before != NULL) {
+		upstream_checks_go_on(upstream->plan, before);
+		upstream_plan_retire(before);
+	}
+	upstream_plan_release(&before);
+}
+
 void
 upstreams_commit(struct service *service)
 {
 	for (struct upstream *upstream = service->upstreams; upstream != NULL;
 		upstream = upstream->next) {
-		bool is_in = upstream->draft != NULL;
-
-		if (is_in) {
-			if (upstream->plan != NULL) {
-				upstream_plan_retire(upstream->plan);
-			}
-			upstream_plan_release(&upstream->plan);
-			upstream->plan = upstream->draft;
-			upstream->draft = NULL;
+		upstream->is_configured = upstream->draft != NULL;
+		if (upstream->is_configured) {
+			use_draft(upstream);
 		}
-		upstream->is_configured = is_in;
 	}
 	free_unused(service);
 	upstreams_look(service);

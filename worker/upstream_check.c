@@ -34,6 +34,32 @@ upstream_check_init(struct upstream_check *check)
 	ev_io_init(&check->watcher, NULL, -1, 0);
 }
 
+static void
+go_on(struct upstream_server *server, const struct upstream_server *before)
+{
+	struct upstream_check *check = &server->check;
+	int64_t latest_ms = service_of(server)->now_ms + plan_of(server)->check.interval_ms;
+
+	check->good = before->check.good;
+	check->bad = before->check.bad;
+	check->next_ms = before->check.next_ms < latest_ms ? before->check.next_ms : latest_ms;
+}
+
+void
+upstream_checks_go_on(struct upstream_plan *plan, const struct upstream_plan *before)
+{
+	for (size_t i = 0; i < plan->server_count; i++) {
+		struct upstream_server *server = plan->servers[i];
+
+		for (size_t k = 0; k < before->server_count; k++) {
+			if (before->servers[k]->row == server->row &&
+				address_equal(&before->servers[k]->address, &server->address)) {
+				go_on(server, before->servers[k]);
+			}
+		}
+	}
+}
+
 static bool
 is_under_way(const struct upstream_check *check)
 {
@@ -235,13 +261,12 @@ look_at(struct upstream_server *server, bool is_ours)
 	struct upstream_check *check = &server->check;
 	int64_t now_ms = service_of(server)->now_ms;
 
-	if (is_under_way(check)) {
-		if (!is_ours) {
-			upstream_check_cancel(server);
-		} else if (now_ms >= check->deadline_ms) {
-			check_end(server, CHECK_BAD, ETIMEDOUT);
-		}
-	} else if (is_ours && server->is_open && is_due(server, now_ms)) {
+	if (!is_ours) {
+		upstream_check_cancel(server);
+		check->good = check->bad = 0; /* the next ones are not in a row with these */
+	} else if (is_under_way(check) && now_ms >= check->deadline_ms) {
+		check_end(server, CHECK_BAD, ETIMEDOUT);
+	} else if (!is_under_way(check) && server->is_open && is_due(server, now_ms)) {
 		check_begin(server);
 	}
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct service;
+struct upstream_plan;
 struct upstream_server;
 
 /* Of one server, embedded in it. */
@@ -18,6 +19,9 @@ struct upstream_check {
 };
 
 void upstream_check_init(struct upstream_check *check);
+/** Go on where the checks of the same server were under the configuration before: reloads that come
+ *  faster than `rise` good checks must not keep it down. */
+void upstream_checks_go_on(struct upstream_plan *plan, const struct upstream_plan *before);
 /** Begin the checks that are due and end those that take too long. Called ten times a second. */
 void upstream_checks_look(struct service *service);
 /** Give up a check that is under way, without a verdict. */

@@ -471,6 +471,57 @@ START_TEST(a_check_that_cannot_be_watched_says_nothing_of_the_server)
 }
 END_TEST
 
+/* @return its counts as they are after a reload */
+static const struct upstream_check *
+check_after_reload(const char *options, const char *server)
+{
+	struct upstream_check *check = &upstream->plan->servers[0]->check;
+
+	check->good = 2;
+	check->bad = 3;
+	check->next_ms = service.now_ms + 1500;
+	use(options, server);
+	return &upstream->plan->servers[0]->check;
+}
+
+START_TEST(checks_go_on_over_a_reload_but_not_with_another_address)
+{
+	const struct upstream_check *check;
+
+	use("", "{ name = \"a\"; address = \"127.0.0.1:1\"; }");
+	check = check_after_reload("", "{ name = \"a\"; address = \"127.0.0.1:1\"; weight = 2; }");
+	ck_assert_uint_eq(check->good, 2);
+	ck_assert_uint_eq(check->bad, 3);
+	ck_assert_int_eq(check->next_ms, service.now_ms + 1500);
+	check = check_after_reload("check = { interval = \"1s\"; };",
+		"{ name = \"b\"; address = \"127.0.0.1:2\"; }, "
+		"{ name = \"a\"; address = \"127.0.0.1:1\"; }");
+	ck_assert_uint_eq(check->good, 0);
+	check = &upstream->plan->servers[1]->check;
+	ck_assert_uint_eq(check->good, 2);
+	ck_assert_int_eq(check->next_ms, service.now_ms + 1000);
+	check = check_after_reload("", "{ name = \"b\"; address = \"127.0.0.1:3\"; }");
+	ck_assert_uint_eq(check->good + check->bad, 0);
+}
+END_TEST
+
+START_TEST(checks_before_another_worker_had_the_duty_do_not_count)
+{
+	struct upstream_check *check;
+
+	use("check = { when = \"always\"; };", "{ address = \"127.0.0.1:1\"; }");
+	check = &upstream->plan->servers[0]->check;
+	check->bad = 2;
+	upstream_checks_look(&service);
+	ck_assert_uint_eq(check->bad, 2);
+	ck_assert_int_ge(check->watcher.fd, 0);
+	atomic_store(&service.slot->state, BOARD_WORKER_DRAINING);
+	upstream_checks_look(&service);
+	ck_assert_uint_eq(check->bad, 0);
+	ck_assert_int_eq(check->watcher.fd, -1);
+}
+END_TEST
+
 START_TEST(down_and_refuse_is_told_at_once)
 {
 	use("on_down = \"refuse\"; check = { fall = 1; };", "{ address = \"127.0.0.1:1\"; }");
@@ -533,6 +584,8 @@ UNIT_TESTS("upstream", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, failures_in_a_row_put_a_server_down_and_clients_wait);
 	   tcase_add_test(tests, failures_of_other_workers_count_and_a_verdict_ends_the_run);
 	   tcase_add_test(tests, a_check_that_cannot_be_watched_says_nothing_of_the_server);
+	   tcase_add_test(tests, checks_go_on_over_a_reload_but_not_with_another_address);
+	   tcase_add_test(tests, checks_before_another_worker_had_the_duty_do_not_count);
 	   tcase_add_test(tests, down_and_refuse_is_told_at_once);
 	   tcase_add_test(tests, a_reload_serves_those_who_wait_by_the_new_limits);
 	   tcase_add_test(tests, sources_come_in_turn_and_of_the_right_family);)
