@@ -37,10 +37,11 @@ static void
 lifecycle_on_watch(struct ev_loop *loop, struct loop_timer *timer)
 {
 	struct master *master = container_of(timer, struct lifecycle, watch)->master;
+	int64_t before_ms = clock_monotonic_ms();
 
 	(void)loop;
 	listeners_watch(master);
-	queue_watch_look(master, clock_monotonic_ms());
+	queue_watch_look(master, before_ms);
 }
 
 /* Files that somebody moved or removed without telling us, a syslog daemon that was restarted. */
@@ -347,7 +348,7 @@ lifecycle_start(struct lifecycle *lifecycle, struct master *master)
 	lifecycle->exit_status = EXIT_SUCCESS;
 	master->lifecycle = lifecycle;
 	master->queue_watch = &lifecycle->queue_watch;
-	queue_watch_start(master, clock_monotonic_ms());
+	queue_watch_start(master);
 	listeners_watch(master); /* who asks from the first moment on is shown real limits */
 	loop_timer_init(&lifecycle->watch, lifecycle_on_watch);
 	loop_timer_init(&lifecycle->second, lifecycle_on_second);

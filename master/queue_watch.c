@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/config.h"
 #include "common/fault.h"
 #include "common/log.h"
@@ -17,7 +18,6 @@
 #define QUIET_MS      1500 /* ends it; who was dropped comes again after 1 s, which is the same one */
 #define SAY_AGAIN_MS  10000 /* a listener that overflows again and again */
 #define STUCK_MS      400   /* a worker turns ten times a second, idle or not */
-#define SPAN_MAX_MS   900   /* within it no client sends its SYN twice */
 #define SLOW_TURN_US  100000
 #define SENTENCE_MAX  900
 
@@ -91,7 +91,7 @@ episode_say(struct master *master, int listener, int64_t now_ms, bool is_over)
 		.asked = stat_get(&head->queue[STAT_QUEUE_asked]),
 		.dropped_segments = stat_get(&head->queue[STAT_QUEUE_dropped_segments]) -
 				    episode->dropped_before,
-		.busiest_second = episode->busiest_span,
+		.busiest_second = episode->busiest.most,
 		.accepted = accepted_by_all(master, listener) - episode->accepted_before,
 		.max_connections = (uint64_t)master->config->max_connections,
 		.stuck_worker = -1,
@@ -120,38 +120,21 @@ may_say(const struct master *master, int listener, int64_t now_ms)
 }
 
 static void
-episode_begin(struct master *master, int listener, int64_t now_ms, uint64_t dropped_before)
+episode_begin(struct master *master, int listener, int64_t now_ms)
 {
 	struct board_listener_head *head = &master->board.writable->listeners[listener];
+	struct queue_episode *episode = &master->queue_watch->episodes[listener];
+	const struct drop_look *last = &master->queue_watch->looks[listener];
 
 	stat_add(&head->queue[STAT_QUEUE_overflows], 1);
-	master->queue_watch->episodes[listener] = (struct queue_episode){
+	*episode = (struct queue_episode){
 		.is_on = true,
 		.began_ms = now_ms - 100, /* somewhere since the last look */
 		.last_bad_ms = now_ms,
-		.dropped_before = dropped_before,
-		.span_began_ms = master->queue_watch->looked_ms,
-		.dropped_at_span = dropped_before,
+		.dropped_before = last->dropped,
 		.accepted_before = accepted_by_all(master, listener),
 	};
-}
-
-/* What was dropped within a span in which nobody sends twice are as many clients. A look that comes
- * so late that it is no such span by itself says nothing. */
-static void
-episode_count(struct queue_episode *episode, uint64_t dropped_before, uint64_t dropped,
-	int64_t last_look_ms, int64_t now_ms)
-{
-	uint64_t in_span;
-
-	if (now_ms - episode->span_began_ms > SPAN_MAX_MS) {
-		episode->span_began_ms = last_look_ms;
-		episode->dropped_at_span = dropped_before;
-	}
-	in_span = dropped - episode->dropped_at_span;
-	if (now_ms - episode->span_began_ms <= SPAN_MAX_MS && in_span > episode->busiest_span) {
-		episode->busiest_span = in_span;
-	}
+	busiest_span_begin(&episode->busiest, last);
 }
 
 /* Its end is said when its beginning was, or when it was too short for that. */
@@ -173,16 +156,18 @@ episode_tend(struct master *master, int listener, int64_t now_ms)
 }
 
 static void
-look_at_listener(struct master *master, int listener, bool kernel_saw_overflow, int64_t now_ms)
+look_at_listener(struct master *master, int listener, bool kernel_saw_overflow, int64_t before_ms,
+	int64_t now_ms)
 {
 	struct queue_watch *watch = master->queue_watch;
 	struct board_listener_head *head = &master->board.writable->listeners[listener];
 	struct queue_episode *episode = &watch->episodes[listener];
 	uint64_t depth = stat_get(&head->queue[STAT_QUEUE_depth]);
 	uint64_t limit = stat_get(&head->queue[STAT_QUEUE_limit]);
-	uint64_t dropped = stat_get(&head->queue[STAT_QUEUE_dropped_segments]);
-	uint64_t dropped_before = watch->dropped_seen[listener];
-	bool has_dropped = dropped != dropped_before;
+	struct drop_look *last = &watch->looks[listener];
+	struct drop_look look = {
+		before_ms, now_ms, stat_get(&head->queue[STAT_QUEUE_dropped_segments])};
+	bool has_dropped = look.dropped != last->dropped;
 	uint32_t *peak = &watch->peaks[listener][watch->second];
 
 	if (depth > *peak) {
@@ -190,15 +175,15 @@ look_at_listener(struct master *master, int listener, bool kernel_saw_overflow, 
 	}
 	if (has_dropped && (kernel_saw_overflow || (limit > 0 && depth > limit))) {
 		if (!episode->is_on) {
-			episode_begin(master, listener, now_ms, dropped_before);
+			episode_begin(master, listener, now_ms);
 		}
 		episode->last_bad_ms = now_ms;
 	}
-	watch->dropped_seen[listener] = dropped;
 	if (episode->is_on) {
-		episode_count(episode, dropped_before, dropped, watch->looked_ms, now_ms);
+		busiest_span_count(&episode->busiest, last, &look);
 		episode_tend(master, listener, now_ms);
 	}
+	*last = look;
 }
 
 static bool
@@ -215,7 +200,7 @@ has_new_drops(const struct master *master)
 
 	for (int i = 0; i < BOARD_LISTENERS && is_used(master, i); i++) {
 		if (stat_get(&heads[i].queue[STAT_QUEUE_dropped_segments]) !=
-			master->queue_watch->dropped_seen[i]) {
+			master->queue_watch->looks[i].dropped) {
 			return true;
 		}
 	}
@@ -239,23 +224,22 @@ kernel_overflowed(struct master *master)
 }
 
 void
-queue_watch_start(struct master *master, int64_t now_ms)
+queue_watch_start(struct master *master)
 {
 	read_kernel(master);
-	master->queue_watch->looked_ms = now_ms;
 	master->queue_watch->overflows_seen =
 		stat_get(&master->board.master->kernel[STAT_KERNEL_ListenOverflows]);
 }
 
 void
-queue_watch_look(struct master *master, int64_t now_ms)
+queue_watch_look(struct master *master, int64_t before_ms)
 {
 	bool kernel_saw_overflow = kernel_overflowed(master);
+	int64_t now_ms = clock_monotonic_ms();
 
 	for (int i = 0; i < BOARD_LISTENERS && is_used(master, i); i++) {
-		look_at_listener(master, i, kernel_saw_overflow, now_ms);
+		look_at_listener(master, i, kernel_saw_overflow, before_ms, now_ms);
 	}
-	master->queue_watch->looked_ms = now_ms;
 }
 
 static uint32_t

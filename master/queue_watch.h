@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/board.h"
+#include "master/busiest_span.h"
 
 struct master;
 
@@ -17,28 +18,25 @@ struct queue_episode {
 	int64_t last_bad_ms;
 	uint64_t dropped_before;
 	uint64_t accepted_before;
-	int64_t span_began_ms; /* the part of a second that is being counted */
-	uint64_t dropped_at_span;
-	uint64_t busiest_span;
+	struct busiest_span busiest;
 };
 
 #define QUEUE_WATCH_SECONDS 60
 
 struct queue_watch {
 	struct queue_episode episodes[BOARD_LISTENERS];
-	uint64_t dropped_seen[BOARD_LISTENERS];
+	struct drop_look looks[BOARD_LISTENERS]; /* the last of each */
 	int64_t said_ms[BOARD_LISTENERS];
 	uint64_t overflows_seen; /* ListenOverflows at the last look */
 	/* Highest depth of each of the last 60 seconds. */
 	uint32_t peaks[BOARD_LISTENERS][QUEUE_WATCH_SECONDS];
 	unsigned second;
-	int64_t looked_ms; /* the last look */
 };
 
 /** Before anybody listens: the kernel's counters as they are at the start. */
-void queue_watch_start(struct master *master, int64_t now_ms);
+void queue_watch_start(struct master *master);
 
-/** Ten times a second, after listeners_watch. */
-void queue_watch_look(struct master *master, int64_t now_ms);
+/** Ten times a second, after listeners_watch. @param before_ms  the time before that */
+void queue_watch_look(struct master *master, int64_t before_ms);
 /** Once a second: kernel counters to the board, the minute's peaks moved on. */
 void queue_watch_second(struct master *master);
