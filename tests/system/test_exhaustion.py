@@ -6,7 +6,8 @@ import time
 import pytest
 
 from harness import client, processes
-from harness.waiting import holds_for, seconds, wait_for
+from harness.injection import injected, trace
+from harness.waiting import PATIENCE, holds_for, seconds, wait_for
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -66,7 +67,7 @@ def answered(sock):
     except BlockingIOError:
         return False
     finally:
-        sock.settimeout(seconds(5))
+        sock.settimeout(seconds(PATIENCE))
 
 
 @pytest.mark.parametrize("errno", [
@@ -77,18 +78,10 @@ def test_every_error_of_accept_passes(server, errno):
     server.options["workers"] = 1
     server.start()
     pid = server.workers()[0]
-    tracer = subprocess.Popen(
-        ["strace", "-qq", "-p", str(pid), "-e", "trace=accept4", "-o", server.path("strace"),
-         "-e", f"inject=accept4:error={errno}:when=1..5"], stderr=subprocess.PIPE)
-    try:
-        wait_for("strace attached", lambda: processes.status(pid, "TracerPid") != "0")
+    with injected(pid, f"accept4:error={errno}:when=1..5", server.path("strace")):
         for _ in range(8):
-            assert client.echoes(limit=10)
-    finally:
-        tracer.terminate()
-        tracer.wait()
-    with open(server.path("strace"), encoding="ascii") as file:
-        assert "INJECTED" in file.read()
+            assert client.echoes()
+    assert "INJECTED" in trace(server.path("strace"))
     assert server.workers()[0] == pid
     assert client.echoes()
 
@@ -99,28 +92,17 @@ def test_persistent_accept_failure_burns_no_processor(server):
     pid = server.workers()[0]
     with client.connect() as held:
         client.ask(held)
-        tracer = subprocess.Popen(
-            ["strace", "-qq", "-p", str(pid), "-e", "trace=accept4", "-o", server.path("strace"),
-             "-e", "inject=accept4:error=ENFILE"], stderr=subprocess.PIPE)
-        try:
-            wait_for("strace attached", lambda: processes.status(pid, "TracerPid") != "0")
+        path = server.path("strace")
+        with injected(pid, "accept4:error=ENFILE", path):
             waiting = client.connect()
             waiting.sendall(b"x")
-            wait_for("a first failure", lambda: "INJECTED" in trace(server))
-            before = trace(server).count("INJECTED")
+            wait_for("a first failure", lambda: "INJECTED" in trace(path))
+            before = trace(path).count("INJECTED")
             assert cpu_share(pid, 1.0) < 0.1
-            assert trace(server).count("INJECTED") - before < 60
+            assert trace(path).count("INJECTED") - before < 60
             assert client.ask(held) == b"hello\n"
-        finally:
-            tracer.terminate()
-            tracer.wait()
         assert client.receive(waiting, 1) == b"x"
     server.wait_log(r"file-max|too many open files in (the )?system|Too many open files")
-
-
-def trace(server):
-    with open(server.path("strace"), encoding="ascii") as file:
-        return file.read()
 
 
 @pytest.fixture
@@ -160,13 +142,13 @@ def test_fork_failure_is_survived_and_named(server, pids_cgroup):
     server.expected.append(r"fork|start")
     write(pids_cgroup, "pids.max", 2)
     victim = server.workers()[1]
-    os.kill(victim, 9)
+    processes.kill(victim)
     line = server.wait_log(r"worker 1.*Resource temporarily unavailable")
     assert re_any(line, "pids", "cgroup", "processes")
     assert client.echoes()
     holds_for("the master lives", server.is_running, 0.5)
     write(pids_cgroup, "pids.max", "max")
-    wait_for("both workers", lambda: len(server.workers()) == 2, 40)
+    wait_for("both workers", lambda: len(server.workers()) == 2)
     assert client.echoes()
     server.stop()
 
@@ -188,7 +170,7 @@ def test_reload_that_adds_workers_without_processes_keeps_serving(server, pids_c
         wait_for("load", lambda: load.completed > 50)
     assert load.failures == []
     write(pids_cgroup, "pids.max", "max")
-    wait_for("four workers", lambda: len(server.workers()) == 4, 40)
+    wait_for("four workers", lambda: len(server.workers()) == 4)
     server.stop()
 
 
@@ -199,21 +181,13 @@ def test_epoll_that_takes_no_more_costs_that_client_alone(server):
     pid = server.workers()[0]
     with client.connect() as held:
         client.ask(held)
-        tracer = subprocess.Popen(
-            ["strace", "-qq", "-p", str(pid), "-e", "trace=epoll_ctl", "-o", server.path("strace"),
-             "-e", "inject=epoll_ctl:error=ENOSPC:when=1..6"], stderr=subprocess.PIPE)
-        try:
-            wait_for("strace attached", lambda: processes.status(pid, "TracerPid") != "0")
-
+        with injected(pid, "epoll_ctl:error=ENOSPC:when=1..6", server.path("strace")):
             def serves():
                 try:
                     return client.echoes(limit=1)
                 except (OSError, EOFError):
                     return False
-            wait_for("service", serves, 10)
-        finally:
-            tracer.terminate()
-            tracer.wait()
+            wait_for("service", serves)
         assert client.echoes()
         assert client.ask(held) == b"hello\n"
     assert server.workers()[0] == pid

@@ -3,7 +3,6 @@ one with it."""
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 
@@ -12,6 +11,7 @@ import pytest
 from harness import admin, client, processes
 from harness.backend import Backend
 from harness.config import listener
+from harness.injection import injected
 from harness.kernel import stopped
 from harness.waiting import wait_for
 
@@ -61,12 +61,7 @@ class Stage:
     def inject(self, what):
         """Make a system call of the only worker fail, once."""
         pid, = self.server.workers().values()
-        name = what.split(":")[0]
-        tracer = subprocess.Popen(
-            ["strace", "-qq", "-p", str(pid), "-e", f"trace={name}", "-e", f"inject={what}:when=1",
-             "-o", self.server.path("strace")])
-        wait_for("strace attached", lambda: processes.status(pid, "TracerPid") != "0")
-        return tracer
+        return injected(pid, f"{what}:when=1", self.server.path("strace"))
 
     def close(self):
         for sock in self.kept + self.backend.accepted:
@@ -125,7 +120,7 @@ def crash(stage):
     stage.server.expect_log(r"killed by SIGKILL")
     stage.meet()
     pid, = stage.server.workers().values()
-    os.kill(pid, signal.SIGKILL)
+    processes.kill(pid)
 
 
 def slot_of(server, sock):
@@ -179,13 +174,9 @@ def third_is_too_many(stage):
 
 def fail(what):
     def run(stage):
-        with stage.inject(what) as tracer:
-            try:
-                with contextlib.suppress(OSError), client.connect() as sock:
-                    sock.sendall(b"x")
-                    wait_for("the end", lambda: client.is_ended(sock))
-            finally:
-                tracer.send_signal(signal.SIGINT)
+        with stage.inject(what), contextlib.suppress(OSError), client.connect() as sock:
+            sock.sendall(b"x")
+            wait_for("the end", lambda: client.is_ended(sock))
     return run
 
 
@@ -203,7 +194,7 @@ ROWS = [
     ("killed", killed, {}),
     ("peer_unreachable", vanish_client, {"needs": "nft", "listener": {"keepalive": KEEPALIVE}}),
     ("backend_unreachable", vanish_back_end, {"needs": "nft", "listener": {"keepalive": KEEPALIVE}}),
-    ("gone_in_queue", reset_in_the_queue, {"all": {"hang_timeout": "60s"}}),
+    ("gone_in_queue", reset_in_the_queue, {}),
     ("lost_in_crash", crash, {}),
     ("refused_limit", second_waits, {"all": {"max_connections": 1}, "listener": {"on_limit": "refuse"}}),
     ("drain", take_worker_away, {"all": {"workers": 2, "drain_timeout": "200ms"}}),
