@@ -273,7 +273,7 @@ def test_a_header_that_drips_is_ended_at_three_seconds(balanced):
     """And no byte gives it more time."""
     del balanced.listeners[0]["proxy_timeout"]
     balanced.start()
-    with client.connect(limit=20) as sock:
+    with client.connect() as sock:
         began = time.monotonic()
         sent = 0
         while not client.is_ended(sock):
@@ -319,7 +319,7 @@ def test_a_flood_of_unfinished_headers_keeps_nobody_out(balanced):
              lambda: admin.asked_json(balanced, "listeners")[0]["accepted"] == 400)
     grown = resident() - before
     assert grown < (8000 if is_sanitized() else 1200), f"{grown} kB for 400 unfinished headers"
-    with client.connect(limit=20) as sock:  # waits for a place
+    with client.connect() as sock:  # waits for a place
         sock.sendall(v1() + b"hello")
         assert client.receive(sock, 5) == b"hello"
     for sock in flood:
@@ -341,7 +341,7 @@ def test_the_books_are_right_in_every_phase(balanced):
         for number in range(rounds):
             source, said = plans[(seed + number) % len(plans)]
             try:
-                with client.connect(source=source, limit=20) as sock:
+                with client.connect(source=source) as sock:
                     sock.sendall(said)
                     if number % 3 == 0:
                         client.reset(sock)
@@ -391,7 +391,7 @@ def test_a_stop_waits_for_headers_no_longer_than_their_time(balanced):
     balanced.options["drain_timeout"] = "60s"
     balanced.listeners[0].update(proxy_timeout="6s")
     balanced.start()
-    with client.connect(limit=20) as late, client.connect(limit=20) as never:
+    with client.connect() as late, client.connect() as never:
         drop(late, v1()[:20])
         drop(never, v1()[:20])
         balanced.send(signal.SIGTERM)
@@ -413,7 +413,7 @@ def test_a_crash_loses_those_in_their_header_too_and_says_so(balanced):
     wait_for("three connections", lambda: sorted(row["phase"] for row in connections(balanced)) ==
              ["open", "prelude", "prelude"])
     balanced.expect_log("worker 0 .* killed by SIGKILL .*3 connections lost")
-    os.kill(balanced.workers()[0], signal.SIGKILL)
+    processes.kill(balanced.workers()[0])
     for sock in socks:
         assert sees_end(sock)
         sock.close()

@@ -13,7 +13,7 @@ import pytest
 from harness import client, config, processes
 from harness.admin import (GOOD, NEGATIVE, REFUSED, UNREACHABLE, USAGE, Session, acceptctl, ask_as,
                            asked, asked_json)
-from harness.waiting import seconds, wait_for
+from harness.waiting import PATIENCE, seconds, wait_for
 
 NOBODY = 65534
 STRANGER = 4711
@@ -140,7 +140,7 @@ def test_a_follower_misses_nothing_while_the_monitor_is_replaced(server):
         for _ in range(3):
             monitor = wait_for("a monitor", lambda: monitor_of(server))
             server.reload()
-            os.kill(monitor, signal.SIGKILL)
+            processes.kill(monitor)
             server.reload()
             wait_for("another", lambda old=monitor: monitor_of(server) not in (None, old))
             wait_for("its answer", lambda: acceptctl(server, "version").returncode == GOOD)
@@ -219,7 +219,7 @@ def test_numbers_of_connections_are_not_given_again(server):
     with client.connect() as sock:
         client.ask(sock)
         old = asked_json(server, "connections")["connections"][0]["id"]
-        os.kill(server.worker_of(sock), signal.SIGKILL)
+        processes.kill(server.worker_of(sock))
         wait_for("both workers", lambda: len(server.workers()) == 2)
     held = client.Held(20)
     rows = wait_for("all listed", lambda: (lambda found: found if len(found) == 20 else None)(
@@ -231,7 +231,7 @@ def test_numbers_of_connections_are_not_given_again(server):
 def test_a_worker_that_stands_still_delays_the_list_and_is_named(server):
     server.start()
     stopped = server.workers()[0]
-    os.kill(stopped, signal.SIGSTOP)
+    processes.stop(stopped)
     try:
         result = acceptctl(server, "connections")
         assert result.returncode == GOOD and "1 workers did not answer" in result.stdout
@@ -280,7 +280,7 @@ def test_many_reloads_at_the_same_time_are_all_answered(server):
 def test_stop_returns_when_the_server_has_gone(server):
     server.start()
     assert asked(server, "stop") == "stopped; 0 connections were cut\n"
-    assert server.wait_exit(1.0) == 0
+    assert server.wait_exit() == 0
     assert not os.path.exists(server.path("admin.sock"))
     result = acceptctl(server, "status")
     assert result.returncode == UNREACHABLE and "does not run" in result.stderr
@@ -290,7 +290,7 @@ def test_stop_now_counts_whom_it_cut(server):
     server.start()
     held = client.Held(3)
     assert asked(server, "stop", "now") == "stopped; 3 connections were cut\n"
-    assert server.wait_exit(1.0) == 0
+    assert server.wait_exit() == 0
     held.close()
 
 
@@ -301,12 +301,12 @@ def test_a_drained_listener_keeps_its_clients_and_lets_others_in_later(server):
     assert listener_row(server)["drained"] == 1
     held.prove_all()
     waiting = []
-    latecomer = threading.Thread(target=lambda: waiting.append(client.echoes(limit=20.0)))
+    latecomer = threading.Thread(target=lambda: waiting.append(client.echoes()))
     latecomer.start()
     latecomer.join(0.5)
     assert latecomer.is_alive(), "a new client was let in"
     asked(server, "resume", "echo")
-    latecomer.join(seconds(10.0))
+    latecomer.join(seconds(PATIENCE))
     assert waiting == [True] and listener_row(server)["drained"] == 0
     assert acceptctl(server, "drain", "nobody").returncode == NEGATIVE
     held.close()
@@ -341,7 +341,7 @@ def test_a_killed_monitor_comes_back_and_costs_nothing(server):
     held = client.Held(5)
     for _ in range(3):
         pid = monitor_of(server)
-        os.kill(pid, signal.SIGKILL)
+        processes.kill(pid)
         wait_for("another monitor", lambda: monitor_of(server) not in (None, pid))
         assert asked_json(server, "status")["worker_crashes"] == 0
         held.prove_all()
@@ -352,9 +352,10 @@ def test_a_killed_monitor_comes_back_and_costs_nothing(server):
 @pytest.mark.once
 def test_a_monitor_that_stands_still_is_found_and_replaced(server):
     """Otherwise whoever asks would wait for ever: acceptctl, and a balancer that asks for /healthz."""
+    server.options["hang_timeout"] = "5s"
     server.start()
     pid = monitor_of(server)
-    os.kill(pid, signal.SIGSTOP)
+    processes.stop(pid)
     assert acceptctl(server, "status").returncode in (GOOD, UNREACHABLE)
     server.wait_log(rf"the monitor \(pid {pid}\) was killed by SIGKILL because it made no progress")
     assert acceptctl(server, "status").returncode == GOOD
@@ -364,10 +365,10 @@ def test_the_monitor_goes_with_a_killed_master(server):
     server.start()
     pid = monitor_of(server)
     server.note_children()
-    os.kill(server.master, signal.SIGKILL)
+    processes.kill(server.master)
     wait_for("the monitor to end", lambda: not processes.is_running(pid))
     server.process.wait()
-    server.check_nothing_left(10.0)
+    server.check_nothing_left()
 
 
 def test_no_door_no_monitor_and_a_reload_opens_one(server):

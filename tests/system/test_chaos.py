@@ -150,7 +150,7 @@ def listeners(proxy):
 def settled(proxy):
     """The rows of the listeners when nobody is left."""
     return wait_for("all sessions over", lambda: (
-        lambda rows: not any(row["open"] for row in rows) and rows)(listeners(proxy)), 20.0)
+        lambda rows: not any(row["open"] for row in rows) and rows)(listeners(proxy)))
 
 
 def check_guard(proxy):
@@ -159,7 +159,7 @@ def check_guard(proxy):
         return [row for row in admin.asked_json(proxy, "upstreams")
                 if any(row[name] for name in ("open", "unproven", "settled", "waiting"))]
     try:
-        wait_for("nothing left", lambda: not left(), 20.0)
+        wait_for("nothing left", lambda: not left())
     except AssertionError:
         raise AssertionError(f"places that nobody has: {left()}") from None
 
@@ -167,16 +167,16 @@ def check_guard(proxy):
 def check_places(proxy, backs):
     """As many places as there should be, and the next client waits and is served."""
     up = wait_for("every server up", lambda: (lambda rows: all(
-        row["state"] == "up" for row in rows) and rows)(admin.asked_json(proxy, "upstreams")), 20.0)
+        row["state"] == "up" for row in rows) and rows)(admin.asked_json(proxy, "upstreams")))
     assert [row["max_connections"] for row in up] == [PLACES] * len(backs)
-    socks = [client.connect(limit=20.0) for _ in range(PLACES * len(backs))]
+    socks = [client.connect() for _ in range(PLACES * len(backs))]
     for sock in socks:
         sock.sendall(b"Ehello")
         assert client.receive(sock, 5) == b"hello"
-    with client.connect(limit=20.0) as waiting:
+    with client.connect() as waiting:
         waiting.sendall(b"Ehello")
         wait_for("one too many waits", lambda: admin.asked_json(
-            proxy, "upstreams")[0]["waiting"] == 1, 20.0)
+            proxy, "upstreams")[0]["waiting"] == 1)
         socks.pop().close()
         assert client.receive(waiting, 5) == b"hello"
     for sock in socks:
@@ -207,14 +207,13 @@ def check_processes(proxy, before):
         return [processes.descriptor_kinds_of_sleeper(proxy.master), *map(kinds, pids)]
     wanted = [should[0]] + [should[1]] * proxy.options["workers"]
     try:
-        wait_for("descriptors back", lambda: found() == wanted, 20.0)
+        wait_for("descriptors back", lambda: found() == wanted)
     except AssertionError:
         raise AssertionError(f"should be {wanted}, are {found()}") from None
     if not is_sanitized():
         assert pss_kb(proxy.master) < before["master"] + MEMORY_KB_MAX
         assert max(map(pss_kb, proxy.workers().values())) < before["worker"] + MEMORY_KB_MAX
-    proxy.baseline = wait_for("the master at rest", lambda: (
-        lambda rest: rest[0] is not None and rest)(proxy.at_rest()))
+    proxy.settle()
 
 
 def measure(proxy):
@@ -283,7 +282,7 @@ def calm_down(proxy, backs):
     proxy.options["workers"] = WORKERS
     proxy.options["upstreams"][0].update(
         servers=calm_servers(backs), on_down="wait", queue_max="none", queue_timeout="30s")
-    proxy.reload(limit=30.0)
+    proxy.reload()
     for back in backs:  # orders outlive reloads
         chaos_faults.insist(proxy, "server", back.name, "ready")
         chaos_faults.insist(proxy, "server", back.name, "max", str(PLACES))

@@ -9,14 +9,14 @@ import pytest
 
 from harness import client, config, processes
 from harness.acceptd import SANITIZER
-from harness.waiting import seconds, wait_for
+from harness.waiting import PATIENCE, seconds, wait_for
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 def acceptd(binary, *arguments):
     return subprocess.run([binary, *arguments], capture_output=True, text=True,
-                          timeout=seconds(10), check=False)
+                          timeout=seconds(PATIENCE), check=False)
 
 
 @pytest.mark.smoke
@@ -112,6 +112,7 @@ def test_dump_is_a_configuration_and_stays_the_same(server):
     server.listeners.append(config.listener(
         "other", ["127.0.0.1:7002", "[::1]:7002", "*:7003", "unix:/tmp/x"], on_limit="refuse",
         keepalive={"idle": "none"}, lifetime="90m", max_connections=77, max_pending="1M"))
+    del server.options["hang_timeout"]
     server.write_config()
     first = server.run("-T")
     assert first.returncode == 0, first.stderr

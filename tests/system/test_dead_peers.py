@@ -11,7 +11,7 @@ from harness import client
 from harness.admin import asked_json
 from harness.backend import Backend
 from harness.config import listener
-from harness.waiting import holds_for, seconds, wait_for
+from harness.waiting import PATIENCE, holds_for, seconds, wait_for
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
@@ -58,10 +58,10 @@ def test_idle_peer_that_vanished_is_released(server):
     gone, living = client.connect(), client.connect()
     client.ask(gone)
     client.ask(living)
-    cut(gone)
     began = time.monotonic()
-    wait_for("released", lambda: port(gone) not in served(), 6.0)
-    assert 1.5 < time.monotonic() - began < seconds(4.5)
+    cut(gone)
+    wait_for("released", lambda: port(gone) not in served())
+    assert 1.5 < time.monotonic() - began < seconds(15)
     assert client.ask(living) == b"hello\n"
     assert server.worker_of(living)
     wait_for("no descriptor left", lambda: len(served()) == 1)
@@ -72,7 +72,7 @@ def test_many_idle_peers_cut_at_once(server):
     server.start()
     gone, living = client.Held(100), client.Held(5)
     cut(*gone.socks)
-    wait_for("released", lambda: len(served()) == 5, 8.0)
+    wait_for("released", lambda: len(served()) == 5)
     living.prove_all()
 
 
@@ -80,7 +80,7 @@ def test_short_cut_loses_nothing(server):
     """Shorter than the bounds: the stream goes on byte-exact."""
     server.listeners[0]["keepalive"] = {"idle": "1s", "interval": "1s", "probes": 9}
     server.start()
-    sock = client.connect(limit=20)
+    sock = client.connect()
     client.ask(sock)
     cut(sock)
     data = client.pattern(40000)
@@ -99,15 +99,15 @@ def test_peer_that_vanished_with_unacknowledged_data_is_released(server):
     drop("tcp sport 7000 tcp dport %d drop" % port(sock))  # the answer alone is lost
     sock.sendall(b"anybody?")
     began = time.monotonic()
-    wait_for("released", lambda: port(sock) not in served(), 10.0)
-    assert time.monotonic() - began < seconds(8.0)
+    wait_for("released", lambda: port(sock) not in served())
+    assert time.monotonic() - began < seconds(20)
 
 
 def test_living_peer_that_does_not_read_is_not_taken_for_a_dead_one(server):
     """Zero window, but it answers every probe: longer than keepalive would take."""
     server.listeners[0].update(keepalive=KEEPALIVE, write_timeout="60s", idle_timeout="60s")
     server.start()
-    sock = client.connect(limit=20)
+    sock = client.connect()
     sock.setblocking(False)
     sent = 0
     quiet = time.monotonic()
@@ -118,7 +118,7 @@ def test_living_peer_that_does_not_read_is_not_taken_for_a_dead_one(server):
         except BlockingIOError:
             pass
     holds_for("still served", lambda: port(sock) in served(), 4.5)
-    sock.settimeout(seconds(20))
+    sock.settimeout(seconds(PATIENCE))
     assert client.receive(sock, sent) == b"x" * sent
 
 
@@ -139,7 +139,7 @@ def test_a_back_end_that_vanished_is_given_up(server, has_request):
     server.listeners = [listener("front", protocol="proxy", upstream="be", keepalive=KEEPALIVE)]
     server.options["upstreams"] = [{"name": "be", "servers": [{"address": "127.0.0.1:7100"}]}]
     server.start()
-    with Backend() as backend, client.connect(limit=20) as sock:
+    with Backend() as backend, client.connect() as sock:
         sock.sendall(b"hello")
         wait_for("a session at the back end", lambda: backend.accepted)
         assert client.receive(backend.accepted[0], 5) == b"hello"
@@ -149,7 +149,7 @@ def test_a_back_end_that_vanished_is_given_up(server, has_request):
             sock.sendall(b"anybody?")
         with pytest.raises(ConnectionResetError):
             sock.recv(1)
-        assert 1.5 < time.monotonic() - began < seconds(6.0)
+        assert 1.5 < time.monotonic() - began < seconds(20)
         heal()
 
 
@@ -167,12 +167,12 @@ def test_a_client_that_reboots_comes_back_from_the_same_port(server):
     heal()
     began = time.monotonic()
     with socket.socket() as again:
-        again.settimeout(seconds(10))
+        again.settimeout(seconds(PATIENCE))
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(source)
         again.connect(client.ECHO)
         assert client.ask(again) == b"hello\n"
-        assert time.monotonic() - began < seconds(3.5)
+        assert time.monotonic() - began < seconds(15)
         assert served() == {source[1]}
     wait_for("both counted", lambda: asked_json(server, "listeners")[0]["open"] == 0)
     row = asked_json(server, "listeners")[0]

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness import client, processes
-from harness.waiting import holds_for, is_sanitized, seconds, wait_for
+from harness.waiting import PATIENCE, holds_for, is_sanitized, seconds, wait_for
 
 
 @pytest.mark.smoke
@@ -15,7 +15,7 @@ from harness.waiting import holds_for, is_sanitized, seconds, wait_for
 def test_every_byte_comes_back_in_order(server, size):
     server.start()
     data = client.pattern(size)
-    with client.connect(limit=20) as sock:
+    with client.connect() as sock:
         sender = threading.Thread(target=sock.sendall, args=(data,))
         sender.start()
         assert client.receive(sock, size) == data
@@ -77,34 +77,34 @@ def test_a_client_that_reads_nothing_is_not_read_from(server):
             assert sent < 64 << 20, "the server swallows without end"
         pid = server.worker_of(sock)
         resident = int(processes.status(pid, "VmRSS").split()[0])
-        sock.settimeout(seconds(5))
+        sock.settimeout(seconds(PATIENCE))
         assert client.receive(sock, sent) == b"x" * sent
     assert is_sanitized() or resident < 64 * 1024
 
 
 def test_idle_connections_end_after_the_idle_timeout(server):
-    server.listeners[0]["idle_timeout"] = "500ms"
+    server.listeners[0]["idle_timeout"] = "2s"
     server.start()
+    began = time.monotonic()
     with client.connect() as idle, client.connect() as busy:
-        began = time.monotonic()
         while not client.is_ended(idle):
             assert client.ask(busy) == b"hello\n"
-            assert time.monotonic() - began < seconds(3)
+            assert time.monotonic() - began < seconds(10)
             time.sleep(0.02)
-        assert time.monotonic() - began > 0.4
+        assert time.monotonic() - began > 1.9
         assert client.ask(busy) == b"hello\n"
 
 
 def test_lifetime_ends_even_a_busy_connection(server):
     server.listeners[0]["lifetime"] = "700ms"
     server.start()
+    began = time.monotonic()
     with client.connect() as sock:
-        began = time.monotonic()
         with pytest.raises((EOFError, OSError)):
-            while time.monotonic() - began < seconds(5):
+            while time.monotonic() - began < seconds(10):
                 client.ask(sock)
                 time.sleep(0.01)
-        assert 0.6 < time.monotonic() - began < seconds(3)
+        assert time.monotonic() - began > 0.6
 
 
 def test_write_timeout_ends_a_client_that_takes_nothing(server):
@@ -127,18 +127,18 @@ def test_write_timeout_ends_a_client_that_takes_nothing(server):
 
 def test_slow_reader_is_not_taken_for_a_dead_one(server):
     """It takes a little again and again: every little is progress."""
-    server.listeners[0].update(write_timeout="1s", idle_timeout="60s")
+    server.listeners[0].update(write_timeout="2s", idle_timeout="60s")
     server.start()
     size = 6 << 20
     data = client.pattern(size)
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.settimeout(seconds(20))
+    sock.settimeout(seconds(PATIENCE))
     sock.connect(client.ECHO)
     sender = threading.Thread(target=sock.sendall, args=(data,))
     sender.start()
     got, pace = [], time.monotonic()
-    while time.monotonic() - pace < 2.5:  # longer than the write timeout
+    while time.monotonic() - pace < 4:  # longer than the write timeout
         got.append(client.receive(sock, 20000))
         time.sleep(0.1)
     got.append(client.receive(sock, size - sum(map(len, got))))
@@ -168,7 +168,7 @@ def test_at_the_limit_clients_are_refused_at_once(server):
             sock = client.connect()
         except ConnectionResetError:
             continue  # so soon that connect(2) itself says so
-        wait_for("closed by the server", lambda s=sock: client.is_ended(s), 1.0)
+        wait_for("closed by the server", lambda s=sock: client.is_ended(s))
         sock.close()
     held.prove_all()
     held.socks.pop().close()
@@ -198,7 +198,7 @@ def readable(sock):
     except BlockingIOError:
         return False
     finally:
-        sock.settimeout(seconds(5))
+        sock.settimeout(seconds(PATIENCE))
 
 
 def serves_again():
@@ -231,11 +231,9 @@ def test_many_connections_at_once_all_echo(server):
 def test_connections_reset_in_the_queue_are_no_errors(server):
     """Workers stopped, clients come and go again, workers continue."""
     import signal
-    server.options["hang_timeout"] = "20s"
     server.start()
     workers = server.workers()
-    for pid in workers.values():
-        os.kill(pid, signal.SIGSTOP)
+    processes.stop(*workers.values())
     for _ in range(50):
         client.reset(client.connect())
     living = [client.connect() for _ in range(10)]

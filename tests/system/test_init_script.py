@@ -1,13 +1,12 @@
 """The init script: its verbs and their exit status, as the LSB has them."""
 import os
 import shutil
-import signal
 import subprocess
 
 import pytest
 
 from harness import client, processes
-from harness.waiting import seconds, wait_for
+from harness.waiting import PATIENCE, seconds, wait_for
 
 pytestmark = [
     pytest.mark.once,
@@ -35,7 +34,7 @@ class Service:
     def __call__(self, verb, **more):
         environment = self.server.environment({"ACCEPTD_DEFAULTS": self.defaults})
         result = subprocess.run(["sh", self.script, *verb.split()], env=environment, text=True,
-                                capture_output=True, timeout=seconds(30), check=False,
+                                capture_output=True, timeout=seconds(PATIENCE), check=False,
                                 stdin=subprocess.DEVNULL, cwd="/", **more)
         print(verb, result.returncode, result.stdout, result.stderr)
         self.server.master = self.pid() or self.server.master
@@ -61,7 +60,7 @@ def service(server):
     made = Service(server)
     yield made
     if server.master and processes.is_running(server.master):
-        os.kill(server.master, signal.SIGKILL)
+        processes.kill(server.master)
 
 
 def end(service):
@@ -152,7 +151,7 @@ def test_stop_waits_for_the_drain(service):
 
 def test_killed_master_is_dead_with_its_pid_file(service):
     assert service("start") == 0
-    os.kill(service.pid(), signal.SIGKILL)
+    processes.kill(service.pid())
     wait_for("gone", lambda: processes.state(service.server.master) is None)
     assert service("status") == 1
     wait_for("port free", client.refuses)
@@ -202,7 +201,7 @@ def test_under_start_stop_daemon(service):
     """As Debian's own scripts do it: found by pid file and executable, stopped within the drain."""
     def tool(*arguments):
         return subprocess.run(["start-stop-daemon", *arguments], capture_output=True, check=False,
-                              env=service.server.environment(), timeout=seconds(20)).returncode
+                              env=service.server.environment(), timeout=seconds(PATIENCE)).returncode
     match = ("--pidfile", service.server.pid_path, "--exec", service.daemon)
     start = ("--start", *match, "--", "-d", "-f", service.server.config_path)
     assert tool("--status", *match) == 3

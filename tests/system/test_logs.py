@@ -9,9 +9,9 @@ import termios
 
 import pytest
 
-from harness import client
+from harness import client, processes
 from harness.namespace import can_mount, with_mounts
-from harness.waiting import seconds, wait_for
+from harness.waiting import PATIENCE, seconds, wait_for
 
 with_mount_rights = pytest.mark.skipif(not can_mount(), reason="may not mount")
 
@@ -63,7 +63,7 @@ def test_rotation_loses_no_line_and_leaves_the_old_file_alone(to_file):
     wait_for("new file", lambda: os.path.exists(to_file.log_path))
     victim = to_file.workers()[0]
     to_file.expect_log("killed by SIGKILL")
-    os.kill(victim, signal.SIGKILL)
+    processes.kill(victim)
     to_file.wait_log(rf"pid {victim}\) killed by SIGKILL")
     assert "killed by SIGKILL" not in content(old)
     for pid in [to_file.master, *to_file.workers().values()]:
@@ -83,7 +83,7 @@ def test_a_removed_log_is_made_again_without_a_signal(to_file):
     os.unlink(to_file.log_path)
     to_file.wait_log("was moved or removed; opened it anew")
     (victim, *_) = to_file.workers().values()
-    os.kill(victim, signal.SIGKILL)
+    processes.kill(victim)
     to_file.expect_log("killed by SIGKILL")
     to_file.wait_log(r"worker \d+ \(pid \d+\) serves")
 
@@ -135,7 +135,7 @@ def syslog_server(path, size=None):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
     sock.bind(path)
     os.chmod(path, 0o666)
-    sock.settimeout(seconds(5))
+    sock.settimeout(seconds(PATIENCE))
     return sock
 
 
@@ -155,7 +155,7 @@ def start_with_syslog(server):
 
 def serves():
     try:
-        return client.echoes(limit=1)
+        return client.echoes()
     except (OSError, EOFError):
         return False
 
@@ -175,7 +175,7 @@ def test_syslog_that_is_not_there_or_full_delays_nobody(server):
     start_with_syslog(server)
     for _ in range(20):
         server.send(signal.SIGHUP)
-        assert client.echoes(limit=1)
+        assert client.echoes()
     with syslog_server(server.path("syslog"), 1) as syslog:
         with client.Load() as load:
             for _ in range(50):
@@ -193,7 +193,7 @@ def test_syslog_that_is_not_there_or_full_delays_nobody(server):
             except BlockingIOError:
                 pass
             return any("dropped" in line for line in seen)
-        wait_for("the number of lost lines", report, 10)
+        wait_for("the number of lost lines", report)
         assert server.stop() == 0
 
 
@@ -212,7 +212,7 @@ def test_stderr_that_nobody_reads_delays_nobody(server):
         waiting = bytearray(4)
         fcntl.ioctl(reader, termios.FIONREAD, waiting)
         return int.from_bytes(waiting, sys.byteorder) > 4000
-    wait_for("full pipe", is_full, 20)
+    wait_for("full pipe", is_full)
     with client.Load() as load:
         for _ in range(20):
             server.send(signal.SIGHUP)
@@ -229,7 +229,7 @@ def test_stderr_that_nobody_reads_delays_nobody(server):
         except BlockingIOError:
             pass
         return b"dropped" in seen
-    wait_for("the number of lost lines", report, 10)
+    wait_for("the number of lost lines", report)
     os.close(reader)
     assert client.echoes()  # and nobody dies of SIGPIPE
     assert server.stop() == 0
@@ -255,7 +255,7 @@ def test_full_disk_delays_nobody_and_is_reported_after(server):
     def is_full():
         server.send(signal.SIGHUP)
         return os.path.getsize(f"{inside}/acceptd.log") % 4096 == 0
-    wait_for("not one byte of room", is_full, 20)
+    wait_for("not one byte of room", is_full)
     with client.Load() as load:
         for _ in range(20):
             server.send(signal.SIGHUP)
@@ -266,5 +266,5 @@ def test_full_disk_delays_nobody_and_is_reported_after(server):
     def report():
         server.send(signal.SIGHUP)
         return "dropped" in content(f"{inside}/acceptd.log")
-    wait_for("the number of lost lines", report, 10)
+    wait_for("the number of lost lines", report)
     assert server.stop() == 0

@@ -1,11 +1,10 @@
 """One master for one pid file, told by the lock and never by the number."""
 import os
-import signal
 import subprocess
 
 import pytest
 
-from harness import client
+from harness import client, processes
 from harness.waiting import wait_for
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -51,7 +50,7 @@ def test_file_of_a_killed_master_does_not_stop_the_next(make_server):
     first = make_server()
     first.start()
     first.note_children()
-    os.kill(first.master, signal.SIGKILL)
+    processes.kill(first.master)
     first.wait_exit()
     wait_for("port free", client.refuses)
     second = make_server()

@@ -15,7 +15,7 @@ import pytest
 from harness import admin, client, processes
 from harness.backend import BACK, Backend, echo
 from harness.config import listener
-from harness.waiting import is_sanitized, seconds, wait_for
+from harness.waiting import PATIENCE, is_sanitized, seconds, wait_for
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def send_in_background(sock, data, shut=False):
 def test_every_byte_goes_there_and_back_in_order(proxy, size):
     proxy.start()
     data = client.pattern(size)
-    with Backend(echo), client.connect(limit=30) as sock:
+    with Backend(echo), client.connect() as sock:
         thread = send_in_background(sock, data, shut=True)
         assert client.receive_all(sock) == data
         thread.join()
@@ -90,7 +90,7 @@ def test_every_byte_goes_there_and_back_in_order(proxy, size):
 def test_bulk_is_left_for_messages_and_entered_again(proxy):
     """Bytes that go through a pipe and bytes that do not never overtake each other."""
     proxy.start()
-    with Backend(echo), client.connect(limit=30) as sock:
+    with Backend(echo), client.connect() as sock:
         for round_number in range(3):
             data = client.pattern(3 << 20, round_number)
             thread = send_in_background(sock, data)
@@ -106,7 +106,7 @@ def test_a_slow_reader_gets_every_byte_and_costs_bounded_memory(proxy, side):
     proxy.start()
     size = 40 << 20
     data = client.pattern(size)
-    with Backend() as backend, client.connect(limit=30) as sock:
+    with Backend() as backend, client.connect() as sock:
         back = one(backend)
         reader, writer = (sock, back) if side == "client" else (back, sock)
         pid = proxy.worker_of(sock)
@@ -197,7 +197,7 @@ def test_an_answer_survives_a_request_that_the_back_end_cut_short(proxy):
         got = b""
         ended = False
         while not ended:
-            readable, writable, _ = select.select([sock], [sock], [], seconds(5.0))
+            readable, writable, _ = select.select([sock], [sock], [], seconds(PATIENCE))
             assert readable or writable
             if writable and len(got) < 1000:
                 try:
@@ -262,7 +262,7 @@ def test_a_stopped_back_end_is_waited_for(proxy):
         with pytest.raises(TimeoutError):
             sock.recv(1)
         program.send_signal(signal.SIGCONT)
-        sock.settimeout(seconds(5.0))
+        sock.settimeout(seconds(PATIENCE))
         assert client.receive(sock, 5) == b"hello"
         sock.close()
 

@@ -3,7 +3,6 @@ afterwards. ACCEPTD_SOAK_SESSIONS makes the soak as long as one likes."""
 import os
 import re
 import selectors
-import signal
 import socket
 import threading
 
@@ -14,7 +13,7 @@ from harness.backend import Backend, echo
 from harness.backend_process import BackEndProcess
 from harness.config import listener
 from harness.kernel import nstat
-from harness.waiting import is_sanitized, seconds, wait_for
+from harness.waiting import PATIENCE, is_sanitized, seconds, wait_for
 
 SPARE = ("127.0.0.1", 7101)
 
@@ -59,7 +58,7 @@ def burst(count):
         sock.connect_ex(client.ECHO)
         chooser.register(sock, selectors.EVENT_WRITE, number)
     while chooser.get_map():
-        events = chooser.select(seconds(20))
+        events = chooser.select(seconds(PATIENCE))
         assert events, f"nobody served any more, after {len(served)}"
         for key, event in events:
             if event & selectors.EVENT_WRITE:
@@ -132,14 +131,14 @@ def test_clients_of_a_stopped_back_end_wait_and_are_all_served(proxy):
     with BackEndProcess(backlog=20) as back:
         assert client.echoes()
         before = nstat("TcpExtListenOverflows") + nstat("TcpExtTCPSynRetrans")
-        back.send(signal.SIGSTOP)
+        back.pause()
         served = []
         thread = threading.Thread(target=lambda: served.append(client.crowd(count)[0]))
         thread.start()
         wait_for("everybody waiting", lambda: (
             lambda row: row["waiting"] + row["open"] == count)(servers(proxy)["127.0.0.1:7100"]))
         assert servers(proxy)["127.0.0.1:7100"]["open"] <= 20
-        back.send(signal.SIGCONT)
+        back.go_on()
         thread.join()
     assert served == [count]
     assert nstat("TcpExtListenOverflows") + nstat("TcpExtTCPSynRetrans") == before
@@ -178,7 +177,7 @@ def from_port(port):
     """A client that leaves the ten to the proxy."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.settimeout(seconds(5.0))
+    sock.settimeout(seconds(PATIENCE))
     sock.bind(("127.0.0.1", port))
     try:
         sock.connect(client.ECHO)
@@ -267,7 +266,7 @@ def short_sessions(count):
         else:
             sock.close()
     programs.run("redis-benchmark", "-p", 7000, "-c", 20, "-k", 0, "-n", count, "-q", "ping",
-                 limit=max(60.0, count / 500))
+                 limit=max(60.0, count / 250))
 
 
 @pytest.mark.once

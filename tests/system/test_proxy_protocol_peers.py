@@ -103,14 +103,14 @@ def check_client(server, port=BALANCER):
     """A client of the load balancer is served, and known to acceptd as who it is; one that the
     lists keep out is kept out, although the balancer is welcome."""
     data = client.pattern(300000)
-    with client.connect(("127.0.0.1", port), source=CLIENT, limit=20) as sock:
+    with client.connect(("127.0.0.1", port), source=CLIENT) as sock:
         assert client.ask(sock) == b"hello\n"
         (row,) = [row for row in admin.asked_json(server, "connections")["connections"]
                   if row["phase"] != "prelude"]
         assert row["peer"] == text(sock.getsockname())
         assert row["via"].split(":")[0] in ("127.0.0.1", "unix")
         assert client.ask(sock, data) == data
-    with client.connect(("127.0.0.1", port), source="127.0.6.6", limit=20) as sock:
+    with client.connect(("127.0.0.1", port), source="127.0.6.6") as sock:
         try:
             sock.sendall(b"hello")
             assert sock.recv(1) == b""
@@ -170,7 +170,7 @@ def test_nginx_in_front(behind, nginx):
 
 def ask_http(address, source=CLIENT):
     """@return own address, target and the body that was answered"""
-    with client.connect(address, source=source, limit=20) as sock:
+    with client.connect(address, source=source) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         answer = client.receive_all(sock).decode()
         assert answer.startswith("HTTP/1.1 200"), answer

@@ -11,7 +11,7 @@ import pytest
 from harness import admin, client
 from harness.backend import Backend, echo
 from harness.config import listener
-from harness.waiting import seconds, wait_for
+from harness.waiting import PATIENCE, seconds, wait_for
 
 MESSAGE = client.pattern(100)
 
@@ -39,7 +39,7 @@ def expect_closed(server, **reasons):
 def meet(backend):
     """@return both ends of a session over which a byte went each way"""
     count = len(backend.accepted)
-    sock = client.connect(limit=20)
+    sock = client.connect()
     wait_for("the session", lambda: len(backend.accepted) > count)
     back = backend.accepted[-1]
     for writer, reader in ((sock, back), (back, sock)):
@@ -137,7 +137,7 @@ def test_random_pieces_both_ways_at_once(proxy, seed):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(seconds(30))
+            thread.join(seconds(PATIENCE))
     assert got == {number: hashlib.sha256(part).digest() for number, part in enumerate(data)}
 
 

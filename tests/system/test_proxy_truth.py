@@ -1,13 +1,11 @@
 """The statistics of the proxy are true: what the clients and the back end count, at every instant,
 and whatever happens to the workers."""
 import json
-import os
-import signal
 import threading
 
 import pytest
 
-from harness import admin, client
+from harness import admin, client, processes
 from harness.backend import Backend
 from harness.backend_process import BackEndProcess
 from harness.config import listener
@@ -46,7 +44,7 @@ def ask_all(count, threads=4):
     def run(number):
         for i in range(number, count, threads):
             data = b"x" * (1 + i * 37 % 5000)
-            with client.connect(limit=20.0) as sock:
+            with client.connect() as sock:
                 sock.sendall(data)
                 assert client.receive(sock, 2 * len(data)) == 2 * data
             sent[number] += len(data)
@@ -113,12 +111,11 @@ def test_killed_workers_give_the_places_at_the_back_end_back(proxy):
         for number in range(rounds):
             held = client.Held(places)
             wait_for("all have a place", lambda: server_row(proxy)["open"] == places)
-            for pid in proxy.workers().values():
-                os.kill(pid, signal.SIGKILL)
+            processes.kill(*proxy.workers().values())
             wait_for("all reset", lambda: held.lost() == places)
             held.close()
             wait_for("all workers again", lambda: (
-                len(proxy.workers()) == workers and server_row(proxy)["open"] == 0), 20)
+                len(proxy.workers()) == workers and server_row(proxy)["open"] == 0))
             wait_for("all counted as lost", lambda number=number: (
                 front(proxy)["closed"]["lost_in_crash"] == (number + 1) * places))
         held = client.Held(places)

@@ -1,5 +1,6 @@
 """What happens to clients before accept: the server's numbers against ss, nstat and the clients
 themselves; the cause of an overflow in words."""
+import contextlib
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from harness import client
 from harness.admin import asked_json
 from harness.kernel import Crowd, listening, nstat, states, stopped, syn_flood, sysctl
-from harness.waiting import holds_for, seconds, wait_for
+from harness.waiting import PATIENCE, holds_for, seconds, wait_for
 
 pytestmark = pytest.mark.skipif(not (shutil.which("ss") and shutil.which("nstat")),
                                 reason="no iproute2")
@@ -28,7 +29,6 @@ def listener_of(server, name="echo"):
 @pytest.fixture
 def small(server):
     """A short queue, and a master that is patient with stopped workers."""
-    server.options["hang_timeout"] = "60s"
     server.listeners[0]["backlog"] = 8
     return server
 
@@ -61,6 +61,14 @@ def test_depth_drops_and_waiting_clients_agree_with_the_kernel(small):
     assert row["accepted"] == 30 and row["queue_peak"] == 9
 
 
+def hold(whose):
+    """No ACK of theirs leaves from now on, in place of those held before."""
+    rules = (f"table inet hold {{\nchain out {{\ntype filter hook output priority 0;\n{whose} "
+             "tcp flags & (syn | ack | rst | fin) == ack drop\n}\n}\n")
+    subprocess.run(["nft", "-f", "-"], text=True, check=True,
+                   input="table inet hold {}\ndelete table inet hold\n" + rules)
+
+
 @pytest.mark.skipif(not shutil.which("nft"), reason="no nftables")
 @pytest.mark.parametrize("abort", [0, 1])
 def test_a_handshake_that_ends_at_a_full_queue(small, abort):
@@ -68,18 +76,20 @@ def test_a_handshake_that_ends_at_a_full_queue(small, abort):
     client is reset, without it the client waits and is served."""
     sysctl("ipv4.tcp_abort_on_overflow", abort)
     small.start()
-    rule = ("table inet hold {\nchain out {\ntype filter hook output priority 0;\n"
-            "tcp dport 7000 tcp flags & (syn | ack | rst | fin) == ack drop\n}\n}\n")
     with stopped(small.workers().values()):
-        subprocess.run(["nft", "-f", "-"], input=rule, text=True, check=True)
+        hold("tcp dport 7000")
         with Crowd(4) as early:
             assert len(early.connected()) == 4 and states(7000).get("SYN-RECV") == 4
-            subprocess.run(["nft", "delete", "table", "inet", "hold"], check=True)
+            ports = ", ".join(str(sock.getsockname()[1]) for sock in early.socks)
+            hold(f"tcp sport {{ {ports} }}")
             with Crowd(9) as late:
                 assert len(late.connected()) == 9 and listening(7000)[0] == 9
                 before = nstat("TcpExtListenOverflows")
+                subprocess.run(["nft", "delete", "table", "inet", "hold"], check=True)
                 for sock in early.socks:
-                    sock.send(b"?")
+                    # the answer to a repeated SYN-ACK may have come before
+                    with contextlib.suppress(ConnectionResetError if abort else ()):
+                        sock.send(b"?")
                 if abort:
                     wait_for("all four reset", lambda: not early.connected())
                     wait_for("the same depth", lambda: listener_of(small)["queue_depth"] == 9)
@@ -87,13 +97,13 @@ def test_a_handshake_that_ends_at_a_full_queue(small, abort):
                     wait_for("their ACKs refused",
                              lambda: nstat("TcpExtListenOverflows") >= before + 4)
                     assert len(early.connected()) == 4
-                small.wait_log(FULL, 3.0)
+                small.wait_log(FULL)
                 for pid in small.workers().values():
                     os.kill(pid, signal.SIGCONT)
                 late.wait_served()
                 if not abort:
                     for sock in early.socks:
-                        sock.settimeout(10.0)
+                        sock.settimeout(seconds(PATIENCE))
                         assert sock.recv(1) == b"?"
 
 
@@ -122,11 +132,11 @@ def test_waits_made_on_purpose_are_the_waits_that_are_shown(small, wait_ms):
 
 def told_within_a_second(server, began):
     """The first line about the overflow, which is an event, too. @param began  wall clock"""
-    line = server.wait_log(FULL, 3.0)
+    line = server.wait_log(FULL)
     event = next(event for event in asked_json(server, "events")
                  if "accept queue full" in event["text"])
     assert event["text"] in line and event["level"] == "warning"
-    assert event["time_ms"] / 1000 - began < seconds(1.0)
+    assert event["time_ms"] / 1000 - began < seconds(2.0)
     return line
 
 
@@ -202,7 +212,7 @@ def test_want_of_descriptors_is_named(small):
         assert "1 of 1 workers are out of descriptors; raise the limit of open files" in line
     for sock in held:
         sock.close()
-    assert client.echoes(limit=10)
+    assert client.echoes()
 
 
 def test_the_end_is_told_with_an_estimate_that_is_no_exaggeration(small):
@@ -215,7 +225,7 @@ def test_the_end_is_told_with_an_estimate_that_is_no_exaggeration(small):
             for pid in small.workers().values():
                 os.kill(pid, signal.SIGCONT)
             crowd.wait_served()
-    line = small.wait_log(FULL + " for ", 5.0)
+    line = small.wait_log(FULL + " for ")
     segments, clients = (int(n) for n in re.search(
         r"(\d+) segments dropped, at least (\d+) clients delayed", line).groups())
     assert 2 * delayed <= segments <= nstat("TcpExtListenDrops")
@@ -258,12 +268,11 @@ def test_the_overflow_of_another_program_is_not_ours(server):
 def test_two_servers_in_one_namespace_know_whose_drops_are_whose(make_server):
     first, second = make_server(port=7000), make_server(port=7100)
     for server in (first, second):
-        server.options["hang_timeout"] = "60s"
         server.listeners[0]["backlog"] = 8
         server.start()
     with stopped([*first.workers().values(), *second.workers().values()]):
         with Crowd(20) as crowd, Crowd(5, ("127.0.0.1", 7100)) as calm:
-            first.wait_log(FULL, 3.0)
+            first.wait_log(FULL)
             row, other = listener_of(first), listener_of(second)
             assert row["dropped_segments"] >= 11 and row["queue_overflows"] == 1
             assert other["dropped_segments"] == 0 and other["queue_overflows"] == 0

@@ -1,9 +1,7 @@
 """Limits by source: how many connections an address may have and how fast they may come, exact over
 all workers, and what they cost."""
-import os
 import re
 import shutil
-import signal
 import time
 
 import pytest
@@ -108,7 +106,7 @@ def test_a_killed_worker_leaks_no_count(limited):
     for _ in range(3):
         victims = dict(server.workers())
         slot, pid = sorted(victims.items())[0]
-        os.kill(pid, signal.SIGKILL)
+        processes.kill(pid)
         wait_for("its successor", lambda: server.workers().get(slot, pid) != pid
                  and len(server.workers()) == 3)
         held = [sock for sock in held if not client.is_ended(sock)]
@@ -222,7 +220,7 @@ def test_a_rate_lets_in_so_many_a_second_and_refuses_the_rest(limited):
     if attempts > served:  # a slow machine may not be able to come faster than the limit
         assert closed(server, "source_rate") == attempts - served
         server.wait_log(r"refused in .*at connection_rate_per_source \(20\); most often 10\.9\.0\.5")
-    wait_for("served again", lambda: is_served(ONE), 3.0)
+    wait_for("served again", lambda: is_served(ONE))
 
 
 def test_a_refused_client_is_reset_before_a_byte_is_read(limited):
@@ -352,16 +350,15 @@ def test_a_message_that_kills_cannot_be_repeated(fragile):
     others = [f"10.9.4.{number}" for number in range(1, 5)]
     with source.Visitors(others, FAULT, data=HARMLESS) as visitors:
         wait_for("visitors served", lambda: visitors.served > 20)
-        while time.monotonic() - began < 6.0 or visitors.served < 400:
+        while time.monotonic() - began < 6.0 or visitors.served < 400 or tried <= 50:
             kill_by_message()
             tried += 1
             time.sleep(0.01)  # the pace of the attack
     took = time.monotonic() - began
-    assert len(visitors.failures) <= visitors.served / 100, visitors.failures
     # what was on its way to other workers when the first one died may kill these
     crashes = len(server.log_lines(r"killed by SIGABRT"))
     assert 1 <= crashes <= 4, crashes
-    assert tried > 50
+    assert len(visitors.failures) <= crashes * len(others), visitors.failures  # those in hand
     assert processes.cpu_seconds(server.master) - cpu <= 0.02 * took + seconds(0.3)
     row = listener_of(server, "fault")
     assert row["closed"]["source_penalty"] >= tried - crashes - 4
@@ -417,7 +414,7 @@ def test_a_penalty_outlives_a_reload_and_a_killed_worker(fragile):
     server.reload()
     assert not lets_in(ONE)
     old = server.workers()
-    os.kill(old[0], signal.SIGKILL)
+    processes.kill(old[0])
     wait_for("its successor", lambda: server.workers() and server.workers() != old)
     assert not lets_in(ONE)
 

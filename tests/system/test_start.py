@@ -263,7 +263,7 @@ def test_without_root_everything_but_the_user_change(server):
     server.wait_ready()
     assert client.echoes()
     assert processes.status(server.master, "Uid").split()[0] == "65534"
-    os.kill(server.workers()[0], 9)
+    processes.kill(server.workers()[0])
     server.expect_log(r"worker 0 .*killed by SIGKILL")
     wait_for("both workers", lambda: len(server.workers()) == 2)
     assert client.echoes()

@@ -18,7 +18,7 @@ from harness import client, config, processes, sessions
 from harness.admin import Session, acceptctl, asked_json
 from harness.kernel import Crowd, nstat, states, stopped
 from harness.truth import Watch
-from harness.waiting import is_sanitized, seconds, wait_for
+from harness.waiting import PATIENCE, is_sanitized, seconds, wait_for
 
 pytestmark = pytest.mark.skipif(not (shutil.which("ss") and shutil.which("nstat")),
                                 reason="no iproute2")
@@ -49,7 +49,7 @@ def many(count, threads=4):
     def run(number):
         for i in range(number, count, threads):
             data = b"x" * (1 + i % 700)
-            with client.connect(limit=20.0) as sock:
+            with client.connect() as sock:
                 assert client.ask(sock, data) == data
             sent[number] += len(data)
     crew = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
@@ -78,7 +78,7 @@ def test_ten_thousand_connections_and_their_bytes_are_exact(server):
 
 
 def metrics():
-    web = http.client.HTTPConnection("127.0.0.1", 7080, timeout=seconds(10))
+    web = http.client.HTTPConnection("127.0.0.1", 7080, timeout=seconds(PATIENCE))
     web.request("GET", "/metrics")
     text = web.getresponse().read().decode()
     web.close()
@@ -101,7 +101,6 @@ def check_prometheus(row):
 
 def test_connections_the_kernel_opened_are_accepted_or_in_the_queue(server):
     """PassiveOpens = accepted + in the queue, gone ones included."""
-    server.options["hang_timeout"] = "60s"
     server.start()
     opened = nstat("TcpPassiveOpens")
     for _ in range(10):
@@ -117,7 +116,7 @@ def test_connections_the_kernel_opened_are_accepted_or_in_the_queue(server):
             for pid in server.workers().values():
                 os.kill(pid, signal.SIGCONT)
             for sock in crowd.socks[7:]:
-                sock.settimeout(seconds(5))
+                sock.settimeout(seconds(PATIENCE))
                 assert client.ask(sock, b"?") == b"?"
     row = settled(server, 40)
     assert row["closed"]["reset"] + row["closed"]["gone_in_queue"] == 7
@@ -177,15 +176,14 @@ def test_fifty_killed_workers_take_no_count_with_them(server):
     with Watch(server) as watch:
         for _ in range(5):
             held = client.Held(20)
-            for pid in server.workers().values():
-                os.kill(pid, signal.SIGKILL)
+            processes.kill(*server.workers().values())
             wait_for("all reset", lambda: held.lost() == 20)
             lost += 20
             held.close()
-            wait_for("all workers again", lambda: len(server.workers()) == workers, 20)
+            wait_for("all workers again", lambda: len(server.workers()) == workers)
         held = client.Held(7)
         wait_for("open as ss has it",
-                 lambda: listener_of(server)["open"] == states(7000).get("ESTAB") == 7, 2.0)
+                 lambda: listener_of(server)["open"] == states(7000).get("ESTAB") == 7)
         held.close()
     row = settled(server, 107)
     assert watch.fallen == [] and watch.looks > 10
@@ -267,7 +265,7 @@ def deaf_client(server):
         except OSError:
             return True
         return False
-    wait_for("closed", over, 10.0)
+    wait_for("closed", over)
     sock.close()
 
 
@@ -288,7 +286,7 @@ ENDS = [
     ("write_timeout", {}, {"write_timeout": "300ms"}, deaf_client),
     ("lifetime", {}, {"lifetime": "300ms"}, busy_client),
     ("refused_limit", {"max_connections": 5}, {"on_limit": "refuse"}, hold_and_refuse),
-    ("gone_in_queue", {"hang_timeout": "60s"}, {}, reset_in_queue),
+    ("gone_in_queue", {}, {}, reset_in_queue),
     ("killed", {}, {}, killed_by_operator),
 ]
 
@@ -317,7 +315,6 @@ def test_states_of_a_mixed_crowd_are_those_of_ss(server):
     names = {"ESTAB": "established", "CLOSE-WAIT": "close_wait", "FIN-WAIT-2": "fin_wait2",
              "TIME-WAIT": "time_wait", "SYN-RECV": "syn_recv", "LISTEN": "listen",
              "LAST-ACK": "last_ack", "FIN-WAIT-1": "fin_wait1", "CLOSING": "closing"}
-    server.options["hang_timeout"] = "60s"
     server.start()
     held = client.Held(5)
     with stopped(server.workers().values()):
@@ -333,7 +330,7 @@ def test_states_of_a_mixed_crowd_are_those_of_ss(server):
                 row = asked_json(server, "states", "echo")[0]
                 return row if all(row[name] == by_ss[name] for name in names.values()) else None
             row = wait_for("the same states", agreed)
-            assert row["oldest_close_wait_ms"] < seconds(20) * 1000
+            assert row["oldest_close_wait_ms"] < seconds(PATIENCE) * 1000
     held.close()
 
 
@@ -350,4 +347,4 @@ def test_the_cost_of_a_snapshot_is_bounded(server):
             began = time.monotonic()
             assert len(json_of(session, "listeners")) == 100
             costs.append(time.monotonic() - began)
-    assert sorted(costs)[10] < seconds(0.1)
+    assert sorted(costs)[10] < seconds(0.3)

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from harness import client, config, web
-from harness.waiting import is_sanitized, seconds, wait_for
+from harness import client, config, processes, web
+from harness.waiting import PATIENCE, is_sanitized, seconds, wait_for
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ROUTES = {
@@ -190,7 +190,7 @@ def test_slow_clients_keep_nobody_waiting_for_long(stage):
         began = time.monotonic()
         assert web.get(stage.port).status == 200
         # Its SYN may meet a full queue: the kernel tries again after 1, 2, 3 and 4 seconds.
-        assert time.monotonic() - began < seconds(5)
+        assert time.monotonic() - began < seconds(8)
     finally:
         for sock in slow:
             sock.close()
@@ -204,20 +204,20 @@ def test_clients_that_do_not_read_keep_nobody_waiting_for_long(make_stage):
     for _ in range(40):
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sock.settimeout(seconds(5))
+        sock.settimeout(seconds(PATIENCE))
         sock.connect(("127.0.0.1", stage.port))
         sock.sendall(20 * web.request("/api/page"))
         deaf.append(sock)
     began = time.monotonic()
     assert web.get(stage.port).status == 200
-    assert time.monotonic() - began < seconds(4)
+    assert time.monotonic() - began < seconds(8)
     for sock in deaf:
         sock.close()
 
 
 @pytest.mark.once
 def test_half_a_request_is_given_up_after_ten_seconds_whatever_trickles(stage):
-    with web.connect(stage.port, 20) as sock, sock.makefile("rb") as file:
+    with web.connect(stage.port) as sock, sock.makefile("rb") as file:
         began = time.monotonic()
         sock.sendall(b"GET / HTTP/1.1\r\n")
         sock.settimeout(0.5)
@@ -229,7 +229,7 @@ def test_half_a_request_is_given_up_after_ten_seconds_whatever_trickles(stage):
             except TimeoutError:
                 pass
         assert answer.startswith(b"HTTP/1.1 408 ")
-        assert 9 < time.monotonic() - began < 12 * seconds(1)
+        assert 9 < time.monotonic() - began < seconds(20)
 
 
 # -- Prometheus -----------------------------------------------------------------------------------
@@ -370,7 +370,7 @@ def test_the_sockets_of_a_scrape_are_counted_for_it(web_server):
     """Counted while somebody asks, and their age is told; a second, but that a busy machine with
     many sockets, whose they may be, takes longer to count them. A handler that forgets to close, as it
     were: the clients have closed, the worker is stopped."""
-    web_server.options.update(workers=1, hang_timeout="30s")
+    web_server.options["workers"] = 1
     web_server.start()
 
     def sockets():
@@ -379,12 +379,12 @@ def test_the_sockets_of_a_scrape_are_counted_for_it(web_server):
         return found["acceptd_listener_sockets"]
     established = 'listener="echo",state="ESTABLISHED"'
     held = client.Held(7)
-    wait_for("seven", lambda: sockets().get(established) == 7, 20.0)
+    wait_for("seven", lambda: sockets().get(established) == 7)
     pid = web_server.workers()[0]
-    os.kill(pid, signal.SIGSTOP)
+    processes.stop(pid)
     try:
         held.close()
-        wait_for("forgotten", lambda: sockets().get('listener="echo",state="CLOSE_WAIT"') == 7, 20.0)
+        wait_for("forgotten", lambda: sockets().get('listener="echo",state="CLOSE_WAIT"') == 7)
         assert established not in sockets()
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -394,8 +394,7 @@ def test_the_server_shows_its_queue_while_no_worker_accepts(web_server):
     web_server.listeners = [config.listener(backlog=16)]
     web_server.start()
     workers = web_server.workers().values()
-    for pid in workers:
-        os.kill(pid, signal.SIGSTOP)
+    processes.stop(*workers)
     waiting = [client.connect() for _ in range(10)]
     try:
         wait_for("10 in the queue", lambda: api("listeners")[0]["queue_depth"] == 10)

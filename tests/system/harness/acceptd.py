@@ -5,7 +5,7 @@ import signal
 import subprocess
 
 from . import config, processes
-from .waiting import seconds, wait_for
+from .waiting import PATIENCE, seconds, wait_for
 
 # What the log says; the only place in the tests that knows these words.
 READY = r"master\[\d+\]: serving: "
@@ -29,7 +29,8 @@ class Acceptd:
         self.log_path = os.path.join(self.directory, "log")
         self.pid_path = os.path.join(self.directory, "pid")
         self.options = {"workers": 2, "user": "nobody", "pid_file": self.pid_path,
-                        "log": "stderr", "drain_timeout": "5s", "max_connections": 2000,
+                        "log": "stderr", "drain_timeout": "5s", "hang_timeout": "60s",
+                        "max_connections": 2000,
                         "admin": {"socket": self.path("admin.sock")}}
         self.listeners = [config.listener(address=f"127.0.0.1:{port}")]
         self.process = None
@@ -61,7 +62,7 @@ class Acceptd:
     def log_lines(self, pattern):
         return [line for line in self.log().splitlines() if re.search(pattern, line)]
 
-    def wait_log(self, pattern, limit=5.0, count=1):
+    def wait_log(self, pattern, limit=PATIENCE, count=1):
         """The last of at least `count` lines that match."""
         return wait_for(f"{count} × /{pattern}/ in the log:\n{self.log()}",
                         lambda: self.log_lines(pattern)[count - 1:], limit)[-1]
@@ -83,7 +84,7 @@ class Acceptd:
     def command(self, *arguments):
         return [self.binary, "-f", self.config_path, *arguments]
 
-    def run(self, *arguments, wrapper=(), env=None, limit=20.0, **more):
+    def run(self, *arguments, wrapper=(), env=None, limit=PATIENCE, **more):
         """Run a command line that ends by itself, as -t."""
         return subprocess.run([*wrapper, *self.command(*arguments)], env=self.environment(env),
                               capture_output=True, text=True, errors="replace",
@@ -114,7 +115,7 @@ class Acceptd:
                 raise AssertionError(f"acceptd ended with {self.process.returncode}:\n{self.log()}")
             return len(self.log_lines(READY)) > seen_before
         try:
-            wait_for("ready", is_ready, 10.0)
+            wait_for("ready", is_ready)
         except AssertionError as error:
             raise AssertionError(f"{error}; the log:\n{self.log()}") from None
         if processes.title(self.master).startswith("strace "):
@@ -125,23 +126,25 @@ class Acceptd:
 
     def settle(self):
         """What is there now is what must be there at the end of the test: the configured workers,
-        the monitor if it has something to do, and nobody on the way in or out."""
+        the monitor if it has something to do, nobody on the way in or out, and the descriptors of a
+        master that is not in the middle of something."""
         wanted = self.wanted_children()
 
         def is_settled():
-            self.baseline = kinds, titles = self.at_rest()
-            return kinds is not None and titles == wanted
+            titles = self.titles()
+            self.baseline = processes.descriptor_kinds_of_sleeper(self.master), titles
+            return titles == wanted and self.baseline[0] is not None
         try:
             wait_for(f"a master at rest with {wanted}", is_settled)
         except AssertionError as error:
             raise AssertionError(f"{error}: are {self.baseline}; the log:\n{self.log()}") from None
 
     def at_rest(self):
-        """Descriptors of the master by kind, None while it is at work, and its children's titles.
-        The titles come first: who is missing there is closed when the master sleeps."""
-        self.note_children()
-        titles = sorted(processes.title(pid) for pid in processes.children(self.master))
-        return processes.descriptor_kinds_of_sleeper(self.master), titles
+        """Descriptors of the master by kind, and titles of its children."""
+        return processes.descriptor_kinds(self.master), self.titles()
+
+    def titles(self):
+        return sorted(processes.title(pid) for pid in self.note_children())
 
     def wanted_children(self):
         """Titles of the children that the configuration asks for."""
@@ -156,8 +159,11 @@ class Acceptd:
             f"acceptd: worker {slot}" for slot in range(count))
 
     def note_children(self):
-        for pid in processes.children(self.master):
+        """@return pids"""
+        found = processes.children(self.master)
+        for pid in found:
             self.seen.setdefault(pid, processes.start_ticks(pid))
+        return found
 
     def send(self, number):
         os.kill(self.master, number)
@@ -168,8 +174,7 @@ class Acceptd:
     def workers(self):
         """{slot: pid}, from the titles of the master's children."""
         found = {}
-        self.note_children()
-        for pid in processes.children(self.master):
+        for pid in self.note_children():
             match = re.fullmatch(r"acceptd: worker (\d+).*", processes.title(pid))
             if match and processes.is_running(pid):
                 found[int(match.group(1))] = pid
@@ -193,7 +198,7 @@ class Acceptd:
                     return fields[9]
         raise AssertionError("the server has not accepted this connection")
 
-    def reload(self, expect=RELOADED, write=True, limit=10.0):
+    def reload(self, expect=RELOADED, write=True, limit=PATIENCE):
         """Write the configuration, send HUP, wait for the verdict. @return the line"""
         if write:
             self.write_config()
@@ -210,7 +215,7 @@ class Acceptd:
                           if re.search(ERROR_LINE, line)]
         return said
 
-    def wait_exit(self, limit=10.0):
+    def wait_exit(self, limit=PATIENCE):
         """@return the exit status"""
         try:
             return self.process.wait(seconds(limit))
@@ -218,7 +223,7 @@ class Acceptd:
             raise AssertionError(f"acceptd did not end within {seconds(limit):g} s; the log:\n"
                                  f"{self.log()}") from None
 
-    def stop(self, number=signal.SIGTERM, limit=10.0):
+    def stop(self, number=signal.SIGTERM, limit=PATIENCE):
         """@return the exit status"""
         self.note_children()
         self.send(number)
@@ -232,7 +237,7 @@ class Acceptd:
         return [pid for pid, start in self.seen.items()
                 if processes.is_running(pid) and processes.start_ticks(pid) == start]
 
-    def check_nothing_left(self, limit=5.0):
+    def check_nothing_left(self, limit=PATIENCE):
         try:
             wait_for("all processes gone", lambda: not self.left(), limit)
         except AssertionError as error:

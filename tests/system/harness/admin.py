@@ -5,12 +5,12 @@ import socket
 import subprocess
 import sys
 
-from .waiting import seconds
+from .waiting import PATIENCE, seconds
 
 GOOD, NEGATIVE, USAGE, UNREACHABLE, REFUSED = range(5)  # exit status of acceptctl
 
 
-def acceptctl(server, *words, limit=20.0, **more):
+def acceptctl(server, *words, limit=PATIENCE, **more):
     """@return the finished process"""
     program = os.path.join(os.environ["ACCEPTD_BUILD"], "acceptctl")
     return subprocess.run([program, "-s", server.path("admin.sock"), *words],
@@ -32,7 +32,7 @@ def asked_json(server, *words):
 class Session:
     """A connection to the admin socket."""
 
-    def __init__(self, path, limit=10.0):
+    def __init__(self, path, limit=PATIENCE):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(seconds(limit))
         self.socket.connect(path)
@@ -78,5 +78,5 @@ def ask_as(uid, gid, path, line, groups=()):
               "sys.stdout.write(data.decode())\n")
     result = subprocess.run([sys.executable, "-c", script, path, line], capture_output=True,
                             text=True, check=False, user=uid, group=gid, extra_groups=list(groups),
-                            timeout=seconds(20.0), cwd="/")
+                            timeout=seconds(PATIENCE), cwd="/")
     return int(result.stderr.split()[1]) if result.stderr.startswith("errno") else result.stdout

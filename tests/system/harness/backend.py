@@ -2,7 +2,7 @@
 import socket
 import threading
 
-from .waiting import seconds
+from .waiting import PATIENCE, seconds
 
 BACK = ("127.0.0.1", 7100)
 
@@ -42,7 +42,7 @@ class Backend:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            sock.settimeout(seconds(20.0))
+            sock.settimeout(seconds(PATIENCE))
             self.accepted.append(sock)
             if self.serve is not None:
                 threading.Thread(target=self._run, args=(sock,), daemon=True).start()

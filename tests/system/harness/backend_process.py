@@ -1,11 +1,11 @@
 """A back end that is a process of its own, so that it can be stopped and killed, and that counts for
 itself: how many clients it had at most at the same time, and in which order they came."""
-import os
 import signal
 import subprocess
 import sys
 
-from .waiting import seconds
+from . import processes
+from .waiting import PATIENCE, seconds
 
 # Echoes every message after HOLD seconds; closes when the client does. Before it counts a new client
 # it looks whether others have gone: what has arrived in the kernel counts, not what it got to read.
@@ -93,8 +93,11 @@ class BackEndProcess:
         self.process.wait()
         self.process.stdout.close()
 
-    def send(self, number):
-        os.kill(self.process.pid, number)
+    def pause(self):
+        processes.stop(self.process.pid)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self):
         self.process.kill()
@@ -102,7 +105,7 @@ class BackEndProcess:
 
     def stop(self):
         """@return (most clients at a time, every message in the order of coming)"""
-        self.send(signal.SIGTERM)
-        said, _ = self.process.communicate(timeout=seconds(10.0))
+        self.process.send_signal(signal.SIGTERM)
+        said, _ = self.process.communicate(timeout=seconds(PATIENCE))
         most, *words = said.split()
         return int(most), words

@@ -77,7 +77,7 @@ class Faults:
         """The worker that serves this client ends, or does nothing for a while."""
         order = self.rng.choice((b"abort", b"exit 3", b"block 300", b"block 300"))
         try:
-            sock = client.connect(client.FAULT, 20.0)
+            sock = client.connect(client.FAULT)
             pid = self.server.worker_of(sock)
         except (OSError, AssertionError):  # its worker died meanwhile
             return
@@ -131,7 +131,7 @@ class Faults:
         for row in self.server.listeners[:2]:
             row["max_pending"] = rng.choice(("64K", "4K"))
         self.server.options["workers"] = rng.choice((2, 3, 3))
-        self.server.reload(limit=30.0)
+        self.server.reload()
 
     def _servers(self):
         rows = []
@@ -198,7 +198,7 @@ class Faults:
 def insist(server, *words):
     """An order that arrives, whether it can be obeyed or not."""
     wait_for(f"acceptctl {' '.join(words)} is heard", lambda: admin.acceptctl(
-        server, *words).returncode != admin.UNREACHABLE, 20.0)
+        server, *words).returncode != admin.UNREACHABLE)
 
 
 def settle_down(server, backs):
@@ -206,6 +206,5 @@ def settle_down(server, backs):
     for back in backs:
         if not back.is_alive():
             back.start()
-    wait_for("all workers", lambda: len(server.workers()) == server.options["workers"],
-             60.0)
-    wait_for("the monitor answers", lambda: admin.acceptctl(server, "version").returncode == 0, 10.0)
+    wait_for("all workers", lambda: len(server.workers()) == server.options["workers"])
+    wait_for("the monitor answers", lambda: admin.acceptctl(server, "version").returncode == 0)

@@ -6,13 +6,13 @@ import struct
 import threading
 import time
 
-from .waiting import seconds
+from .waiting import PATIENCE, seconds
 
 ECHO = ("127.0.0.1", 7000)
 FAULT = ("127.0.0.1", 7001)  # config.FAULT
 
 
-def connect(address=ECHO, limit=5.0, source=None):
+def connect(address=ECHO, limit=PATIENCE, source=None):
     """A connected socket with a time limit on every operation. A path means a unix socket;
     `source` is the own IP address, as any of 127.0.0.0/8."""
     if isinstance(address, str):
@@ -50,7 +50,7 @@ def ask(sock, data=b"hello\n"):
     return receive(sock, len(data))
 
 
-def echoes(address=ECHO, data=b"hello\n", limit=5.0):
+def echoes(address=ECHO, data=b"hello\n", limit=PATIENCE):
     """One whole life of a connection; true when the bytes came back."""
     with connect(address, limit) as sock:
         return ask(sock, data) == data
@@ -85,7 +85,7 @@ def fill(sock):
             time.sleep(0.01)
         except ConnectionError:
             break
-    sock.settimeout(seconds(20.0))
+    sock.settimeout(seconds(PATIENCE))
 
 
 def is_ended(sock):
@@ -98,7 +98,7 @@ def is_ended(sock):
     except OSError:
         return True
     finally:
-        sock.settimeout(seconds(5.0))
+        sock.settimeout(seconds(PATIENCE))
 
 
 def pattern(size, seed=0):
@@ -130,7 +130,7 @@ class Load:
         """Every client finishes what it is at."""
         self._end.set()
         for thread in self.threads:
-            thread.join(seconds(30))
+            thread.join(seconds(PATIENCE))
             assert not thread.is_alive(), "a client of the load never came back"
 
     def _run(self, seed):
@@ -139,7 +139,7 @@ class Load:
             began = time.monotonic()
             step = "connect"
             try:
-                with connect(self.address, 10.0) as sock:
+                with connect(self.address) as sock:
                     step = "echo"
                     if ask(sock, data) != data:
                         raise AssertionError("other bytes came back")
@@ -176,9 +176,10 @@ class Held:
             sock.close()
 
 
-def crowd(count, address=ECHO, limit=30.0):
-    """So many clients at once; each says a word and waits for it to come back.
-    @return (how many got it, seconds for all)"""
+def crowd(count, address=ECHO, limit=None):
+    """So many clients at once; each says a word and waits for it to come back, for as long as one
+    has PATIENCE or exactly so many seconds. @return (how many got it, seconds for all)"""
+    limit = limit or seconds(PATIENCE)
     chooser, served, left = selectors.DefaultSelector(), 0, count
     began = time.monotonic()
     for _ in range(count):

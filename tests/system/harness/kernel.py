@@ -6,7 +6,8 @@ import socket
 import struct
 import subprocess
 
-from .waiting import wait_for
+from . import processes
+from .waiting import PATIENCE, seconds, wait_for
 
 
 def nstat(name):
@@ -44,9 +45,8 @@ def sysctl(name, value):
 def stopped(pids):
     """with stopped(workers): nobody accepts; they go on at the end."""
     pids = list(pids)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
     try:
+        processes.stop(*pids)
         yield
     finally:
         for pid in pids:
@@ -82,11 +82,11 @@ class Crowd:
         """Whose SYN was not answered."""
         return [sock for sock in self.socks if self._state(sock) == 2]
 
-    def wait_served(self, limit=10.0):
+    def wait_served(self, limit=PATIENCE):
         """Everybody is let in and gets an echo."""
         wait_for("everybody connected", lambda: not self.waiting(), limit)
         for sock in self.socks:
-            sock.settimeout(10.0)
+            sock.settimeout(seconds(PATIENCE))
             sock.sendall(b"?")
             assert sock.recv(1) == b"?"
 

@@ -1,6 +1,9 @@
 """What /proc says about processes."""
 import os
 import re
+import signal
+
+from .waiting import wait_for
 
 
 def alive():
@@ -44,6 +47,20 @@ def start_ticks(pid):
     """When it started: with the pid, the name of a process that is never given to another."""
     fields = _stat(pid)
     return int(fields[19]) if fields else None
+
+
+def stop(*pids):
+    """SIGSTOP; kill(2) returns while they may still do something, this does not."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    wait_for("all of them stopped", lambda: all(state(pid) in ("T", "t") for pid in pids))
+
+
+def kill(*pids):
+    """SIGKILL; at the return all of them are dead, and not taken for their successors any more."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_for("all of them dead", lambda: not any(is_running(pid) for pid in pids))
 
 
 def children(pid):

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from .waiting import seconds, wait_for
+from .waiting import PATIENCE, seconds, wait_for
 
 
 def need(*names):
@@ -21,7 +21,7 @@ def find(name):
     return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/usr/lib/postgresql/15/bin")
 
 
-def attempt(*words, limit=30.0, **more):
+def attempt(*words, limit=PATIENCE, **more):
     """@return the finished process; it must end in time"""
     words = [find(words[0]) or words[0], *map(str, words[1:])]
     return subprocess.run(words, capture_output=True, text=True, check=False,
@@ -38,7 +38,7 @@ def run(*words, **more):
 def succeeds(*words):
     """For readiness: whether such a command ends with 0 now."""
     return subprocess.run([find(words[0]), *map(str, words[1:])], capture_output=True, check=False,
-                          timeout=seconds(10.0), stdin=subprocess.DEVNULL).returncode == 0
+                          timeout=seconds(PATIENCE), stdin=subprocess.DEVNULL).returncode == 0
 
 
 def user_for(name):
@@ -74,7 +74,7 @@ class Program:
     def finish(self):
         """At the end of a test that went well; it may have ended before."""
         self.process.send_signal(self.end)
-        self.process.wait(seconds(10.0))
+        self.process.wait(seconds(PATIENCE))
 
     def destroy(self):
         self.process.kill()

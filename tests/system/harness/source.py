@@ -7,7 +7,7 @@ import threading
 import time
 
 from . import client
-from .waiting import seconds
+from .waiting import PATIENCE, seconds
 
 SERVER = ("10.9.0.1", 7000)
 SERVER6 = ("2001:db8::1", 7000)
@@ -20,7 +20,7 @@ def own_networks():
     subprocess.run(["ip", "-6", "route", "add", "local", "2001:db8::/32", "dev", "lo"], check=True)
 
 
-def knock(source, address=SERVER, limit=5.0):
+def knock(source, address=SERVER, limit=PATIENCE):
     """A connected socket; the server may have reset it already."""
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -87,14 +87,14 @@ class Visitors:
     def __exit__(self, *_):
         self._end.set()
         for thread in self.threads:
-            thread.join(seconds(30))
+            thread.join(seconds(PATIENCE))
             assert not thread.is_alive(), "a visitor never came back"
 
     def _run(self, source):
         while not self._end.wait(self.pause):
             began = time.monotonic()
             try:
-                with knock(source, self.address, 10.0) as sock:
+                with knock(source, self.address) as sock:
                     client.ask(sock, self.data)
             except (OSError, EOFError) as error:
                 with self._lock:

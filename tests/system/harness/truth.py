@@ -3,7 +3,7 @@ import re
 import threading
 
 from .admin import asked_json
-from .waiting import seconds
+from .waiting import PATIENCE, seconds
 
 GAUGES = re.compile(r"CurrEstab|master\.(start_time_seconds|generation)|.*\.(open|queue_depth|"
                     r"queue_limit|queue_asked|queue_peak.*|drained|resident_bytes|"
@@ -39,5 +39,5 @@ class Watch:
 
     def __exit__(self, *_):
         self._end.set()
-        self._thread.join(seconds(30))
+        self._thread.join(seconds(PATIENCE))
         self.look()

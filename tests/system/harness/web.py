@@ -6,7 +6,7 @@ import socket
 import subprocess
 import tempfile
 
-from .waiting import seconds
+from .waiting import PATIENCE, seconds
 
 BROWSER_OPTIONS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
                    "--disable-background-networking --disable-component-update --disable-sync "
@@ -24,7 +24,7 @@ class Answer:
         return self.body.decode()
 
 
-def connect(port, limit=5.0):
+def connect(port, limit=PATIENCE):
     return socket.create_connection(("127.0.0.1", port), timeout=seconds(limit))
 
 
@@ -45,7 +45,7 @@ def receive(file, has_body=True):
     return Answer(status, fields, file.read(int(fields["content-length"])) if has_body else b"")
 
 
-def get(port, path="/healthz", method="GET", fields=("Host: 127.0.0.1",), limit=5.0):
+def get(port, path="/healthz", method="GET", fields=("Host: 127.0.0.1",), limit=PATIENCE):
     with connect(port, limit) as sock, sock.makefile("rb") as file:
         sock.sendall(request(path, method, fields))
         return receive(file, method != "HEAD")
@@ -63,7 +63,7 @@ class Stage:
     def finish(self):
         """At the end of a test that went well: it must end well too."""
         self.process.stdin.close()
-        assert self.process.wait(seconds(10)) == 0
+        assert self.process.wait(seconds(PATIENCE)) == 0
 
     def destroy(self):
         self.process.kill()
