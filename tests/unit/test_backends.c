@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/board.h"
 #include "common/config.h"
 #include "common/fault.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
 static struct board board;
@@ -47,11 +47,7 @@ use(const char *more)
 static void
 setup(void)
 {
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	close(memory);
+	help_create_board(&board, 0);
 	use("");
 }
 

@@ -2,8 +2,7 @@
 
 #include <stdio.h>
 
-#include "common/descriptor.h"
-#include "common/fault.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 #include "tests/unit/source_help.h"
 
@@ -12,11 +11,7 @@ static struct board board;
 static void
 setup(void)
 {
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	descriptor_close(&memory);
+	help_create_board(&board, 0);
 	ck_assert_int_eq(board_listener_index(&board, "web"), 0);
 	board_open_slot(&board, 0);
 	board_open_slot(&board, 1);

@@ -7,9 +7,9 @@
 
 #include "common/board.h"
 #include "common/descriptor.h"
-#include "common/fault.h"
 #include "common/sock_diag.h"
 #include "monitor/render.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
 static struct board board;
@@ -18,11 +18,7 @@ static struct connections *connections;
 static void
 create(void)
 {
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	descriptor_close(&memory);
+	help_create_board(&board, 0);
 	ck_assert_int_eq(board_listener_index(&board, "front"), 0);
 	ck_assert_int_eq(board_listener_index(&board, "back"), 1);
 	connections = connections_new(&board);

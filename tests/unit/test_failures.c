@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "common/board.h"
-#include "common/fault.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
 #define WORKERS 3
@@ -18,14 +18,7 @@ static struct board board;
 static void
 setup(void)
 {
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	close(memory);
-	for (int slot = 0; slot < WORKERS; slot++) {
-		board_open_slot(&board, slot);
-	}
+	help_create_board(&board, WORKERS);
 	ck_assert_int_eq(board_upstream_index(&board, "u"), 0);
 	ck_assert_int_eq(board_server_index(&board, 0, "s"), 0);
 	ck_assert_int_eq(board_server_index(&board, 0, "other"), 1);

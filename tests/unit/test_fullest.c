@@ -6,10 +6,9 @@
 #include <string.h>
 
 #include "common/config.h"
-#include "common/descriptor.h"
-#include "common/fault.h"
 #include "monitor/reading.h"
 #include "monitor/render.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 #include "tests/unit/source_help.h"
 
@@ -21,11 +20,7 @@ static struct fullest *fullest;
 static void
 setup(void)
 {
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	descriptor_close(&memory);
+	help_create_board(&board, 0);
 	ck_assert_int_eq(board_listener_index(&board, "web"), 0);
 	ck_assert_int_eq(board_listener_index(&board, "back"), 1);
 	for (int slot = 0; slot < 3; slot++) {

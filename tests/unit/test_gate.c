@@ -1,7 +1,6 @@
 #include "worker/gate.h"
 
-#include <arpa/inet.h>
-
+#include "tests/unit/peer_help.h"
 #include "tests/unit/run.h"
 #include "tests/unit/worker_help.h"
 
@@ -15,21 +14,6 @@ read_list(const char *const *networks, struct network *items, struct network_lis
 		ck_assert_int_eq(
 			network_parse(networks[list->count], &items[list->count], NULL), 0);
 	}
-}
-
-static union peer
-peer(const char *address)
-{
-	union peer made = {.any = {.sa_family = AF_INET6}};
-
-	if (strcmp(address, "unix") == 0) {
-		made.any.sa_family = AF_UNIX;
-	} else if (inet_pton(AF_INET, address, &made.in4.sin_addr) == 1) {
-		made.any.sa_family = AF_INET;
-	} else {
-		ck_assert_int_eq(inet_pton(AF_INET6, address, &made.in6.sin6_addr), 1);
-	}
-	return made;
 }
 
 static const struct {
@@ -62,7 +46,7 @@ START_TEST(lists_let_in_or_not)
 {
 	struct network allow[LIST_MAX], deny[LIST_MAX];
 	struct listener_config config = {0};
-	union peer client = peer(cases[_i].client);
+	union peer client = help_peer(cases[_i].client);
 	struct gate gate;
 
 	read_list(cases[_i].allow, allow, &config.allow);
@@ -91,7 +75,7 @@ START_TEST(senders_are_trusted_or_not)
 {
 	struct network trusted[LIST_MAX];
 	struct listener_config config = {.accept_proxy = true};
-	union peer sender = peer(senders[_i].sender);
+	union peer sender = help_peer(senders[_i].sender);
 	struct gate gate;
 
 	read_list(senders[_i].trusted, trusted, &config.trusted);

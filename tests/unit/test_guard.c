@@ -9,7 +9,7 @@
 
 #include "common/board.h"
 #include "common/clock.h"
-#include "common/fault.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
 #define WORKERS 8
@@ -22,11 +22,7 @@ static const struct guard_limits five = {.held = LIMIT};
 static void
 setup(void)
 {
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	close(memory);
+	help_create_board(&board, 0);
 	for (int slot = 0; slot < WORKERS; slot++) {
 		board_open_slot(&board, slot);
 		atomic_store(&board.slots[slot].progress_ms, clock_monotonic_ms());

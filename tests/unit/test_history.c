@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "common/board.h"
-#include "common/descriptor.h"
-#include "common/fault.h"
 #include "monitor/reading.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
 static struct board board;
@@ -20,12 +19,7 @@ static size_t written_len;
 static void
 begin(void)
 {
-	struct fault why;
-	int memory = -1;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	descriptor_close(&memory);
-	board_open_slot(&board, 0);
+	help_create_board(&board, 1);
 	second = 0;
 	reading_take(&board, &readings[0]);
 	readings[0].taken_ms = 1000;

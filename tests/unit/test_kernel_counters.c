@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/board.h"
 #include "common/fault.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
 static struct board board;
@@ -30,11 +30,8 @@ static void
 setup(void)
 {
 	char command[128];
-	struct fault why;
-	int fd;
 
-	ck_assert_int_eq(board_create(&board, &fd, &why), 0);
-	(void)close(fd);
+	help_create_board(&board, 0);
 	strcpy(root, "/tmp/acceptd-counters-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(root));
 	snprintf(command, sizeof(command), "mkdir -p %s/proc/self/net", root);

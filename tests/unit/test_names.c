@@ -10,6 +10,7 @@
 #include "common/fault.h"
 #include "master/backends.h"
 #include "master/master.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/place_help.h"
 #include "tests/unit/run.h"
 
@@ -40,11 +41,7 @@ use(const char *servers)
 static void
 setup(void)
 {
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&master.board, &memory, &why), 0);
-	close(memory);
+	help_create_board(&master.board, 0);
 	master.generation = 5;
 	use("{ name = \"j\"; address = \"java:80\"; addresses = 3; }, "
 	    "{ name = \"p\"; address = \"10.0.0.1:80\"; }, "

@@ -1,27 +1,12 @@
 #include "common/network.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/address.h"
 #include "common/fault.h"
+#include "tests/unit/peer_help.h"
 #include "tests/unit/run.h"
-
-static union peer
-peer(const char *address)
-{
-	union peer made;
-
-	memset(&made, 0, sizeof(made));
-	if (inet_pton(AF_INET, address, &made.in4.sin_addr) == 1) {
-		made.any.sa_family = AF_INET;
-	} else {
-		ck_assert_int_eq(inet_pton(AF_INET6, address, &made.in6.sin6_addr), 1);
-		made.any.sa_family = AF_INET6;
-	}
-	return made;
-}
 
 static const struct {
 	const char *network, *address;
@@ -47,7 +32,7 @@ static const struct {
 START_TEST(addresses_are_inside_or_outside)
 {
 	struct network network;
-	union peer member = peer(memberships[_i].address);
+	union peer member = help_peer(memberships[_i].address);
 	struct fault why;
 
 	ck_assert_int_eq(network_parse(memberships[_i].network, &network, &why), 0);
@@ -96,8 +81,8 @@ END_TEST
 
 START_TEST(a_source_is_an_ipv4_address_or_an_ipv6_net_of_64)
 {
-	union peer a = peer("192.0.2.1"), b = peer("::ffff:192.0.2.1");
-	union peer c = peer("2001:db8:1:2:3::1"), d = peer("2001:db8:1:2:ffff::9");
+	union peer a = help_peer("192.0.2.1"), b = help_peer("::ffff:192.0.2.1");
+	union peer c = help_peer("2001:db8:1:2:3::1"), d = help_peer("2001:db8:1:2:ffff::9");
 	union peer unix_peer = {.any.sa_family = AF_UNIX};
 	struct in6_addr one, other;
 
@@ -157,7 +142,7 @@ static const struct {
 START_TEST(a_set_contains_what_one_of_its_networks_does)
 {
 	struct network_set set = set_of(sets[_i].networks);
-	union peer member = peer(sets[_i].address), unix_peer = {.any.sa_family = AF_UNIX};
+	union peer member = help_peer(sets[_i].address), unix_peer = {.any.sa_family = AF_UNIX};
 
 	ck_assert_int_eq(network_set_contains(&set, &member), sets[_i].is_inside);
 	ck_assert(!network_set_contains(&set, &unix_peer));

@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "common/board.h"
-#include "common/descriptor.h"
-#include "common/fault.h"
 #include "monitor/reading.h"
 #include "monitor/states.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
 static struct board board;
@@ -19,11 +18,7 @@ static size_t printed_len;
 static void
 begin(const char *first, const char *second)
 {
-	struct fault why;
-	int memory = -1;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	descriptor_close(&memory);
+	help_create_board(&board, 0);
 	ck_assert_int_eq(board_listener_index(&board, first), 0);
 	ck_assert_int_eq(board_listener_index(&board, second), 1);
 	board_open_slot(&board, 0);

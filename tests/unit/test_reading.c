@@ -3,8 +3,7 @@
 #include <string.h>
 
 #include "common/board.h"
-#include "common/descriptor.h"
-#include "common/fault.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
 static struct board board;
@@ -13,11 +12,7 @@ static struct reading before, now;
 static void
 create(void)
 {
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	descriptor_close(&memory);
+	help_create_board(&board, 0);
 }
 
 static void

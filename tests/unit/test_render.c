@@ -7,9 +7,8 @@
 #include <sys/wait.h>
 
 #include "common/board.h"
-#include "common/descriptor.h"
-#include "common/fault.h"
 #include "monitor/reading.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
 static struct board board;
@@ -20,11 +19,7 @@ static char *shown;
 static void
 create(void)
 {
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	descriptor_close(&memory);
+	help_create_board(&board, 0);
 	ck_assert_int_eq(board_listener_index(&board, "front"), 0);
 	board_open_slot(&board, 0);
 	atomic_store(&board.slots[0].state, BOARD_WORKER_SERVING);

@@ -8,11 +8,10 @@
 
 #include "common/board.h"
 #include "common/clock.h"
-#include "common/descriptor.h"
-#include "common/fault.h"
 #include "common/log.h"
 #include "monitor/health.h"
 #include "monitor/reading.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
 static struct board board;
@@ -27,11 +26,7 @@ static FILE *stream;
 static void
 create(void)
 {
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	descriptor_close(&memory);
+	help_create_board(&board, 0);
 	ck_assert_int_eq(board_listener_index(&board, "front"), 0);
 	board_open_slot(&board, 0);
 	atomic_store(&board.slots[0].state, BOARD_WORKER_SERVING);

@@ -1,6 +1,5 @@
 #include "common/sources.h"
 
-#include <arpa/inet.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "common/address.h"
 #include "common/siphash.h"
+#include "tests/unit/peer_help.h"
 #include "tests/unit/run.h"
 
 #define SLOTS 5
@@ -40,25 +40,10 @@ worker(int slot)
 	return mine;
 }
 
-static union peer
-peer(const char *address)
-{
-	union peer made;
-
-	memset(&made, 0, sizeof(made));
-	if (inet_pton(AF_INET, address, &made.in4.sin_addr) == 1) {
-		made.any.sa_family = AF_INET;
-	} else {
-		ck_assert_int_eq(inet_pton(AF_INET6, address, &made.in6.sin6_addr), 1);
-		made.any.sa_family = AF_INET6;
-	}
-	return made;
-}
-
 static struct source
 source(const char *address)
 {
-	union peer from = peer(address);
+	union peer from = help_peer(address);
 	struct source made;
 
 	ck_assert(source_of(&key, &from, 0, &made));
@@ -69,7 +54,7 @@ source(const char *address)
 static struct source
 numbered(unsigned number)
 {
-	union peer from = peer("10.0.0.0");
+	union peer from = help_peer("10.0.0.0");
 	struct source made;
 
 	from.in4.sin_addr.s_addr = htonl(0x0a000000 + number);
@@ -134,7 +119,7 @@ END_TEST
 
 START_TEST(unix_peers_have_no_source_and_listeners_are_apart)
 {
-	union peer local = {.any = {.sa_family = AF_UNIX}}, from = peer("192.0.2.7");
+	union peer local = {.any = {.sa_family = AF_UNIX}}, from = help_peer("192.0.2.7");
 	struct source here, there;
 
 	ck_assert(!source_of(&key, &local, 0, &here));

@@ -1,110 +1,18 @@
 #include "worker/upstream.h"
 
 #include <errno.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "common/board.h"
 #include "common/clock.h"
-#include "common/config.h"
-#include "common/fault.h"
-#include "tests/unit/run.h"
+#include "tests/unit/upstream_help.h"
 #include "worker/failures.h"
 #include "worker/guard.h"
-#include "worker/service.h"
-#include "worker/upstream_private.h"
 
-#define SESSIONS 8
-
-static struct board board;
-static struct service service;
-static struct upstream *upstream;
 static const union peer client = {.any = {.sa_family = AF_INET}};
-
-/* What a session was told last. */
-static struct session {
-	struct upstream_request request;
-	int granted, refused;
-	enum close_reason reason;
-} sessions[SESSIONS];
-
-static void
-on_granted(struct upstream_request *request)
-{
-	container_of(request, struct session, request)->granted++;
-}
-
-static void
-on_refused(struct upstream_request *request, enum close_reason reason)
-{
-	struct session *session = container_of(request, struct session, request);
-
-	session->refused++;
-	session->reason = reason;
-}
 
 static void
 use(const char *options, const char *servers)
 {
-	static struct findings findings;
-	struct config *config = NULL;
-	char text[1024], name[ENDPOINT_TEXT_MAX];
-
-	memset(&findings, 0, sizeof(findings));
-	(void)snprintf(text, sizeof(text),
-		"listeners = ( { name = \"l\"; address = \"127.0.0.1:7000\"; protocol = \"echo\"; "
-		"} );"
-		"upstreams = ( { name = \"u\"; %s servers = ( %s ); } );",
-		options, servers);
-	ck_assert_msg(config_load_text(text, "t.conf", &config, &findings) == 0, "%s",
-		findings.items[0].text);
-	ck_assert_int_eq(board_upstream_index(&board, "u"), 0);
-	for (size_t i = 0; i < config->server_count; i++) {
-		ck_assert_int_ge(board_server_index(
-					 &board, 0, config_server_name(&config->servers[i], name)),
-			0);
-	}
-	ck_assert_int_eq(upstreams_prepare(&service, config), 0);
-	upstreams_commit(&service);
-	config_free(&config);
-	upstream = upstream_find(&service, "u");
-	ck_assert_ptr_nonnull(upstream);
-}
-
-static void
-setup(void)
-{
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	close(memory);
-	board_open_slot(&board, 0);
-	ck_assert_int_eq(service_init(&service, &board, 0, "worker 0", &why), 0);
-	atomic_store(&service.slot->state, BOARD_WORKER_SERVING);
-	atomic_store(&service.slot->progress_ms, service.now_ms);
-	for (int i = 0; i < SESSIONS; i++) {
-		sessions[i].request.on_granted = on_granted;
-		sessions[i].request.on_refused = on_refused;
-	}
-}
-
-/* Every test ends with every place free. */
-static void
-teardown(void)
-{
-	for (int i = 0; i < SESSIONS; i++) {
-		upstream_done(&sessions[i].request);
-	}
-	for (int i = 0; i < BOARD_SERVERS; i++) {
-		ck_assert_uint_eq(stat_get(&service.slot->servers[i].held), 0);
-		ck_assert_uint_eq(stat_get(&service.slot->servers[i].unproven), 0);
-		ck_assert_uint_eq(stat_get(&service.slot->servers[i].settled), 0);
-	}
-	ck_assert_uint_eq(stat_get(&service.slot->upstreams[0].waiting), 0);
-	ck_assert_uint_eq(stat_get(&service.slot->upstreams[0].ticket), 0);
-	upstreams_fini(&service);
-	service_fini(&service);
+	help_commit_upstream(help_load_upstream(options, servers));
 }
 
 static void
@@ -564,7 +472,7 @@ START_TEST(sources_come_in_turn_and_of_the_right_family)
 }
 END_TEST
 
-UNIT_TESTS("upstream", tcase_add_checked_fixture(tests, setup, teardown);
+UNIT_TESTS("upstream", tcase_add_checked_fixture(tests, upstream_setup, upstream_teardown);
 	   tcase_add_test(tests, servers_come_in_turn);
 	   tcase_add_test(tests, who_finds_no_place_waits_in_order);
 	   tcase_add_test(tests, a_proven_connection_makes_room_for_the_next_connect);

@@ -1,74 +1,17 @@
 /* What a worker makes of the addresses that the master writes on the board. */
 #include <errno.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "common/board.h"
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/fault.h"
 #include "tests/unit/net_help.h"
 #include "tests/unit/place_help.h"
-#include "tests/unit/run.h"
-#include "worker/service.h"
-#include "worker/upstream_private.h"
+#include "tests/unit/upstream_help.h"
 
-#define SESSIONS 8
-#define PLACES   3
-
-static struct board board;
-static struct service service;
-static struct upstream *upstream;
-
-static struct session {
-	struct upstream_request request;
-	int granted, refused;
-	enum close_reason reason;
-} sessions[SESSIONS];
-
-static void
-on_granted(struct upstream_request *request)
-{
-	container_of(request, struct session, request)->granted++;
-}
-
-static void
-on_refused(struct upstream_request *request, enum close_reason reason)
-{
-	struct session *session = container_of(request, struct session, request);
-
-	session->refused++;
-	session->reason = reason;
-}
+#define PLACES 3
 
 static void
 use(const char *options)
 {
-	static struct findings findings;
-	struct config *config = NULL;
-	char text[1024], name[CONFIG_ROW_NAME_MAX];
-
-	memset(&findings, 0, sizeof(findings));
-	(void)snprintf(text, sizeof(text),
-		"listeners = ( { name = \"l\"; address = \"127.0.0.1:7000\"; protocol = \"echo\"; "
-		"} );"
-		"upstreams = ( { name = \"u\"; %s servers = ( { name = \"j\"; address = "
-		"\"java:80\"; addresses = 3; } ); } );",
-		options);
-	ck_assert_msg(config_load_text(text, "t.conf", &config, &findings) == 0, "%s",
-		findings.items[0].text);
-	ck_assert_int_eq(board_upstream_index(&board, "u"), 0);
-	for (int i = 0; i < PLACES; i++) {
-		ck_assert_int_eq(board_server_index(&board, 0,
-					 config_row_name(&config->servers[0], (size_t)i, name)),
-			i);
-		board.writable->servers[i].place = i + 1;
-	}
-	ck_assert_int_eq(upstreams_prepare(&service, config), 0);
-	upstreams_commit(&service);
-	config_free(&config);
-	upstream = upstream_find(&service, "u");
-	ck_assert_ptr_nonnull(upstream);
+	help_commit_upstream(help_load_upstream(
+		options, "{ name = \"j\"; address = \"java:80\"; addresses = 3; }"));
 }
 
 /* As the master does. */
@@ -82,37 +25,6 @@ answer(const char *places)
 		board_write_place(&board, i, &is[i], false);
 	}
 	atomic_store(&board.writable->servers[0].lookup.state, BOARD_LOOKUP_ANSWERED);
-}
-
-static void
-setup(void)
-{
-	struct fault why;
-	int memory;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	close(memory);
-	board_open_slot(&board, 0);
-	ck_assert_int_eq(service_init(&service, &board, 0, "worker 0", &why), 0);
-	atomic_store(&service.slot->state, BOARD_WORKER_SERVING);
-	atomic_store(&service.slot->progress_ms, service.now_ms);
-	for (int i = 0; i < SESSIONS; i++) {
-		sessions[i].request.on_granted = on_granted;
-		sessions[i].request.on_refused = on_refused;
-	}
-}
-
-static void
-teardown(void)
-{
-	for (int i = 0; i < SESSIONS; i++) {
-		upstream_done(&sessions[i].request);
-	}
-	for (int i = 0; i < PLACES; i++) {
-		ck_assert_uint_eq(stat_get(&service.slot->servers[i].held), 0);
-	}
-	upstreams_fini(&service);
-	service_fini(&service);
 }
 
 static void
@@ -292,7 +204,7 @@ START_TEST(a_reload_begins_with_the_addresses_that_are_there)
 }
 END_TEST
 
-UNIT_TESTS("upstream_place", tcase_add_checked_fixture(tests, setup, teardown);
+UNIT_TESTS("upstream_place", tcase_add_checked_fixture(tests, upstream_setup, upstream_teardown);
 	   tcase_add_test(tests, who_comes_before_the_first_answer_waits_for_it); tcase_add_test(
 		   tests, who_may_not_wait_is_refused_with_the_reason_once_a_lookup_has_failed);
 	   tcase_add_test(tests, who_waits_in_vain_is_told_that_there_was_no_address);

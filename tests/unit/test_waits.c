@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "common/board.h"
-#include "common/descriptor.h"
-#include "common/fault.h"
 #include "monitor/reading.h"
+#include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
 static struct board board;
@@ -18,13 +17,7 @@ static size_t written_len;
 static void
 begin(void)
 {
-	struct fault why;
-	int memory = -1;
-
-	ck_assert_int_eq(board_create(&board, &memory, &why), 0);
-	descriptor_close(&memory);
-	board_open_slot(&board, 0);
-	board_open_slot(&board, 1);
+	help_create_board(&board, 2);
 	ck_assert_int_eq(board_listener_index(&board, "front"), 0);
 	waits = waits_new(&board);
 	ck_assert_ptr_nonnull(waits);

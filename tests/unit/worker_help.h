@@ -14,6 +14,7 @@
 #include "common/descriptor.h"
 #include "common/fault.h"
 #include "tests/unit/net_help.h"
+#include "tests/unit/service_help.h"
 #include "worker/acceptor.h"
 #include "worker/admission.h"
 #include "worker/conn.h"
@@ -58,17 +59,9 @@ room_use_config(void)
 static inline void
 room_open(void)
 {
-	struct fault why;
-	int memory;
-
 	memset(&room, 0, sizeof(room));
-	ck_assert_int_eq(board_create(&room.board, &memory, &why), 0);
-	close(memory);
+	help_open_service(&room.service, &room.board);
 	ck_assert_int_eq(board_listener_index(&room.board, "test"), 0);
-	board_open_slot(&room.board, 0);
-	ck_assert_int_eq(service_init(&room.service, &room.board, 0, "worker 0", &why), 0);
-	atomic_store(&room.service.slot->state, BOARD_WORKER_SERVING);
-	atomic_store(&room.service.slot->progress_ms, room.service.now_ms);
 	room_config_defaults(&room.config);
 	room_use_config();
 }
