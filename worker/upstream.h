@@ -93,7 +93,8 @@ void upstream_ask(
 /** The connect failed and nothing of the session was sent: give the place back, remember the
  *  failure against the server, and ask for another one. A callback may come before this returns.
  *  @param error  positive errno; ETIMEDOUT also for our own connect_timeout. EADDRNOTAVAIL (no
- *                local port left) is not held against the server, and no other one is asked */
+ *                local port left to it) is not held against the server, and when no other one
+ *                is left to ask it is the last word */
 void upstream_connect_failed(struct upstream_request *request, int error);
 /** @param syn_retries  tcpi_total_retrans at this moment: SYNs the server did not answer */
 void upstream_connected(struct upstream_request *request, unsigned syn_retries);

@@ -187,6 +187,13 @@ request_grant(struct upstream_request *request, struct upstream_server *server)
 	request->on_granted(request);
 }
 
+/* Whether a failed connect is, when no other server is left to try. */
+static bool
+is_last_word(const struct upstream_request *request)
+{
+	return request->upstream->plan->refuses_when_down || request->failure == CLOSE_no_port;
+}
+
 /* @return whether the first in the queue is settled, one way or the other */
 static bool
 serve_first(struct upstream *upstream)
@@ -199,7 +206,7 @@ serve_first(struct upstream *upstream)
 		request_grant(request, server);
 		return true;
 	case CHOICE_NONE:
-		if (upstream->plan->refuses_when_down && request->tried != 0) {
+		if (request->tried != 0 && is_last_word(request)) {
 			request_refuse(request, (enum close_reason)request->failure);
 			return true;
 		}
@@ -360,11 +367,13 @@ upstream_connect_failed(struct upstream_request *request, int error)
 	assert(request->state == UPSTREAM_CONNECTING);
 	request->failure = (uint8_t)reason;
 	count_failure(request->server, reason);
-	if (reason == CLOSE_no_port || reason == CLOSE_no_memory) {
+	if (reason == CLOSE_no_memory) {
 		request_refuse(request, reason);
 		return;
 	}
-	upstream_judge_connect(request->server, error);
+	if (reason != CLOSE_no_port) {
+		upstream_judge_connect(request->server, error);
+	}
 	if (request->plan != request->upstream->plan) {
 		request->tried = 0;
 		upstream_plan_release(&request->plan);

@@ -173,6 +173,25 @@ def test_a_lack_of_ports_is_told_and_is_not_held_against_the_server(proxy):
     assert settled(proxy)["no_port"] == 5
 
 
+def test_who_finds_no_port_to_one_server_goes_to_the_other(proxy):
+    """The same ten ports serve for each of them."""
+    upstream(proxy)["balance"] = "client_hash"  # all clients of one source: the same server
+    upstream(proxy)["servers"].append({"address": "127.0.0.1:7101"})
+    proxy.start()
+    with open("/proc/sys/net/ipv4/ip_local_port_range", "w", encoding="ascii") as file:
+        file.write("20000 20009")
+    with Backend(echo), Backend(echo, SPARE):
+        held = [from_port(30000 + number) for number in range(20)]
+        for sock in held:
+            assert client.ask(sock) == b"hello\n"
+        assert [row["open"] for row in servers(proxy).values()] == [10, 10]
+        with pytest.raises(ConnectionResetError), from_port(30020) as sock:
+            client.ask(sock)
+        for sock in held:
+            sock.close()
+        assert settled(proxy) == {"client": 20, "no_port": 1}
+
+
 def from_port(port):
     """A client that leaves the ten to the proxy."""
     sock = socket.socket()

@@ -312,8 +312,23 @@ START_TEST(want_of_ports_is_not_held_against_the_server)
 	use("check = { fall = 1; };", "{ address = \"127.0.0.1:1\"; }");
 	ask(0);
 	upstream_connect_failed(&sessions[0].request, EADDRNOTAVAIL);
+	ck_assert_int_eq(sessions[0].reason, CLOSE_no_port);
 	ask(1);
 	ck_assert_int_eq(sessions[1].granted, 1);
+}
+END_TEST
+
+/* A port that is used up to one server is free to another. */
+START_TEST(who_gets_no_port_to_one_server_goes_to_another)
+{
+	use("", "{ address = \"127.0.0.1:1\"; }, { address = \"127.0.0.1:2\"; }");
+	ask(0);
+	upstream_connect_failed(&sessions[0].request, EADDRNOTAVAIL);
+	ck_assert_int_eq(sessions[0].granted, 2);
+	ck_assert_str_eq(server_of(0), "127.0.0.1:2");
+	upstream_connect_failed(&sessions[0].request, EADDRNOTAVAIL);
+	ck_assert_int_eq(sessions[0].refused, 1);
+	ck_assert_int_eq(sessions[0].reason, CLOSE_no_port);
 }
 END_TEST
 
@@ -489,6 +504,7 @@ UNIT_TESTS("upstream", tcase_add_checked_fixture(tests, upstream_setup, upstream
 	   tcase_add_test(tests, who_leaves_in_the_pause_is_gone);
 	   tcase_add_test(tests, the_queue_timeout_counts_from_the_first_question);
 	   tcase_add_test(tests, want_of_ports_is_not_held_against_the_server);
+	   tcase_add_test(tests, who_gets_no_port_to_one_server_goes_to_another);
 	   tcase_add_test(tests, failures_in_a_row_put_a_server_down_and_clients_wait);
 	   tcase_add_test(tests, failures_of_other_workers_count_and_a_verdict_ends_the_run);
 	   tcase_add_test(tests, a_check_that_cannot_be_watched_says_nothing_of_the_server);
