@@ -2,6 +2,7 @@
  * manual page and the example file follow. */
 #include "common/config_schema.h"
 
+#include <assert.h>
 #include <stdint.h>
 
 #include "common/config.h"
@@ -13,6 +14,8 @@
 #define DAY    (24 * HOUR)
 #define KIB    INT64_C(1024)
 #define MIB    (1024 * KIB)
+
+static_assert(CONFIG_ADDRESSES_MAX == 16 && CONFIG_NETWORKS_MAX == 256, "as .allowed says");
 
 static const char *const on_limit_choices[] = {"wait", "refuse", NULL};
 static const char *const log_level_choices[] = {
@@ -123,6 +126,7 @@ const struct option config_schema[] = {
 
 	{SERVER(dns.servers), .path = "dns.servers", .type = OPTION_ADDRESSES, .fallback = "",
 	 .effect = EFFECT_AT_ONCE,
+	 .allowed = "\"\" or 1 to 16 addresses as \"10.0.0.2:53\", \"[::1]:53\"",
 	 .help = "DNS servers, as \"10.0.0.2:53\", that are asked for the names of back ends; empty: "
 		 "those of /etc/resolv.conf, which is read again for each lookup."},
 	{SERVER(dns.timeout_ms), .path = "dns.timeout", .type = OPTION_DURATION_MS,
@@ -278,6 +282,7 @@ const struct option config_schema[] = {
 		 "must expect it."},
 	{UPSTREAM(sources), .path = "sources", .type = OPTION_NETWORKS, .fallback = "",
 	 .effect = EFFECT_NEW_CONNECTIONS,
+	 .allowed = "\"\" or up to 256 addresses as \"10.0.0.7\", \"2001:db8::7\"",
 	 .help = "Own addresses, without port, to connect from, in turn; each adds some 28000 "
 		 "connections to one server. Empty: the kernel chooses."},
 	{UPSTREAM(settle_time_ms), .path = "settle_time", .type = OPTION_DURATION_MS,

@@ -50,6 +50,7 @@ struct option {
 	int64_t min, max;     /* numbers, durations, sizes; text: longest length */
 	struct option_word words[2];
 	const char *const *choices; /* NULL-terminated */
+	const char *allowed; /* what stands in messages, where the type's own words say too much */
 	enum option_effect effect;
 	const char *help; /* one sentence, for the manual and the example file */
 };

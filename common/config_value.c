@@ -97,6 +97,10 @@ add_choices(struct text *text, const struct option *option)
 void
 config_value_add_allowed(struct text *text, const struct option *option)
 {
+	if (option->allowed != NULL) {
+		text_add(text, "%s", option->allowed);
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(option->words) && option->words[i].word != NULL; i++) {
 		text_add(text, "\"%s\" or ", option->words[i].word);
 	}
