@@ -155,13 +155,20 @@ print_queues(const struct reading *reading, FILE *stream)
 }
 
 static void
-print_server(const char *name, const struct reading_server *server, uint64_t value, FILE *stream)
+print_server_labels(const char *name, const struct reading_server *server, FILE *stream)
 {
 	fprintf(stream, "%s{upstream=\"", name);
 	print_label(server->upstream, stream);
 	fputs("\",server=\"", stream);
 	print_label(server->name, stream);
-	fprintf(stream, "\"} %" PRIu64 "\n", value);
+	fputs("\"} ", stream);
+}
+
+static void
+print_server(const char *name, const struct reading_server *server, uint64_t value, FILE *stream)
+{
+	print_server_labels(name, server, stream);
+	fprintf(stream, "%" PRIu64 "\n", value);
 }
 
 /* Of a server on another host the kernel shows no queue. */
@@ -195,6 +202,21 @@ print_servers_up(const struct reading *reading, FILE *stream)
 			print_server("acceptd_server_up", server,
 				server->is_up && reading_is_open(server) ? 1 : 0, stream);
 		}
+	}
+}
+
+static void
+print_oldest_waits(const struct reading *reading, FILE *stream)
+{
+	static const char name[] = "acceptd_server_oldest_wait_seconds";
+
+	fprintf(stream,
+		"# HELP %s How long the first of the clients that wait for a place at any server "
+		"of the upstream has waited; 0: nobody waits.\n# TYPE %s gauge\n",
+		name, name);
+	for (size_t i = 0; i < reading->server_count; i++) {
+		print_server_labels(name, &reading->servers[i], stream);
+		fprintf(stream, "%.3f\n", (double)reading->servers[i].oldest_wait_ms / 1000.0);
 	}
 }
 
@@ -242,6 +264,7 @@ print_servers(const struct reading *reading, FILE *stream)
 	print_server_gauge(reading, "acceptd_server_waiting",
 		"Clients that wait for a place at any server of the upstream.",
 		offsetof(struct reading_server, waiting), OF_ALL, stream);
+	print_oldest_waits(reading, stream);
 	print_server_gauge(reading, "acceptd_server_backlog",
 		"Declared length of its accept queue; 0: none is.",
 		offsetof(struct reading_server, backlog), OF_ALL, stream);

@@ -1,4 +1,5 @@
 """What an operator reads about back ends in trouble: log, events, status, doctor, metrics."""
+import re
 import socket
 
 import pytest
@@ -26,6 +27,12 @@ def upstream(server):
 
 def row(server):
     return admin.asked_json(server, "upstreams")[0]
+
+
+def metrics():
+    with client.connect(("127.0.0.1", 7080)) as sock:
+        sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        return client.receive_all(sock).decode()
 
 
 def status(server):
@@ -116,6 +123,7 @@ def test_one_that_runs_and_does_not_accept_is_told_from_one_that_is_gone(proxy):
 def test_a_long_wait_is_told_with_its_reason_and_its_end(proxy):
     """Up by every check, but it accepts nobody: stopped, or overloaded."""
     upstream(proxy)["servers"][0]["backlog"] = 1
+    proxy.options["admin"]["web"] = "127.0.0.1:7080"
     proxy.start()
     with socket.create_server(BACK, backlog=1) as back, client.connect() as first:
         wait_for("a place", lambda: row(proxy)["open"] == 1)
@@ -126,6 +134,9 @@ def test_a_long_wait_is_told_with_its_reason_and_its_end(proxy):
             assert "queue_timeout = 30s is turned away" in line
             assert "upstream be: clients that wait for a place: 1, the first for " in \
                 status(proxy)[1]
+            wait_for("the metrics", lambda: re.search(
+                r'acceptd_server_oldest_wait_seconds\{upstream="be",server="127\.0\.0\.1:7100"\} '
+                r"(?:[5-9]|\d\d+)\.\d", metrics()))
             for sock in (first, second):
                 with back.accept()[0] as accepted:
                     accepted.sendall(b"x")
@@ -154,10 +165,5 @@ def test_the_metrics_have_the_queue(proxy):
     with Backend(echo, backlog=5):
         proxy.start()
         wait_for("sampled", lambda: "queue_limit" in row(proxy))
-
-        def metrics():
-            with client.connect(("127.0.0.1", 7080)) as sock:
-                sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-                return client.receive_all(sock).decode()
         wait_for("the limit", lambda: 'acceptd_server_queue_limit{upstream="be",'
                                       'server="127.0.0.1:7100"} 5\n' in metrics())
