@@ -92,8 +92,9 @@ doctor_print(const struct doctor_report *report, FILE *stream, bool with_colour)
 	doctor_print_cures(report, stream);
 	fprintf(stream,
 		"\nthis machine can hold %" PRId64
-		" connections of this configuration; the first limit is %s\n",
-		report->forecast_connections, report->forecast_limit);
+		" connections of this configuration; the first limit is %s%s\n",
+		report->forecast_connections, report->forecast_limit,
+		doctor_status(report) == 2 ? "; what will not hold beside that stands above" : "");
 	return error;
 }
 

@@ -284,6 +284,23 @@ START_TEST(an_unreadable_machine_is_unknown_not_sick)
 }
 END_TEST
 
+START_TEST(the_forecast_does_not_hide_what_will_not_hold)
+{
+	char *printed = NULL;
+	size_t len;
+	FILE *stream = open_memstream(&printed, &len);
+
+	healthy();
+	machine.descriptors_hard = 1000;
+	doctor_examine(&machine, &config, 4, &report);
+	ck_assert_int_eq(doctor_status(&report), 2);
+	ck_assert_int_eq(doctor_print(&report, stream, false), 0);
+	fclose(stream);
+	ck_assert_ptr_nonnull(strstr(printed, "; what will not hold beside that stands above\n"));
+	free(printed);
+}
+END_TEST
+
 START_TEST(the_three_forms_of_print_say_the_cure)
 {
 	char *printed = NULL;
@@ -298,6 +315,7 @@ START_TEST(the_three_forms_of_print_say_the_cure)
 	fclose(stream);
 	ck_assert_ptr_nonnull(strstr(printed, "  sysctl -w net.ipv4.tcp_syncookies=\"1\"\n"));
 	ck_assert_ptr_nonnull(strstr(printed, "can hold 100000 connections"));
+	ck_assert_ptr_null(strstr(printed, "will not hold"));
 	free(printed);
 	stream = open_memstream(&printed, &len);
 	doctor_print_json(&report, stream);
@@ -325,4 +343,5 @@ UNIT_TESTS("doctor",
 	   tcase_add_test(tests, a_memory_cgroup_counts_as_the_machine);
 	   tcase_add_test(tests, stale_advice_is_named_with_its_line);
 	   tcase_add_test(tests, an_unreadable_machine_is_unknown_not_sick);
+	   tcase_add_test(tests, the_forecast_does_not_hide_what_will_not_hold);
 	   tcase_add_test(tests, the_three_forms_of_print_say_the_cure);)
