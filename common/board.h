@@ -168,6 +168,7 @@ const char *close_reason_name(enum close_reason reason);
 struct board_crash {
 	_Atomic uint32_t is_written;
 	int32_t signal;
+	int32_t sender; /* pid of who sent the signal; 0: it is a fault of the worker's own */
 	uint64_t fault_address;
 	int32_t listener; /* board index, -1: none at hand */
 	union peer peer;

@@ -92,6 +92,7 @@ fleet_death_read_crash(const struct fleet_worker *worker, struct remains *remain
 	}
 	remains->obituary.has_fault_address = signal_has_address(WTERMSIG(status));
 	remains->obituary.fault_address = remains->crash.fault_address;
+	remains->obituary.sender = remains->obituary.has_fault_address ? remains->crash.sender : 0;
 	fleet_death_read_client(worker->fleet, remains);
 }
 

@@ -43,7 +43,9 @@ obituary_add_cause(struct text *text, int status)
 static void
 obituary_add_circumstances(struct text *text, const struct obituary *obituary)
 {
-	if (obituary->has_fault_address) {
+	if (obituary->sender > 0) {
+		text_add(text, " sent by pid %d", (int)obituary->sender);
+	} else if (obituary->has_fault_address) {
 		text_add(text, " at address 0x%" PRIx64, obituary->fault_address);
 	}
 	text_add(text, " after ");

@@ -26,6 +26,7 @@ struct obituary {
 	const char *peer;
 	uint64_t fault_address; /* of SIGSEGV, SIGBUS, SIGILL, SIGFPE */
 	bool has_fault_address;
+	pid_t sender;          /* of one of these, which then is no fault; 0: nobody's */
 	unsigned failures;     /* in a row */
 	unsigned untold;       /* failures of this slot since its last line that were not told */
 	int64_t restart_in_ms; /* 0: now; -1: no successor is wanted */

@@ -136,6 +136,7 @@ record_crash(struct board_crash *crash, int signal_number, const siginfo_t *info
 	const struct conn *conn = crash_conn;
 
 	crash->signal = signal_number;
+	crash->sender = info->si_code <= 0 ? info->si_pid : 0;
 	crash->fault_address = (uint64_t)(uintptr_t)info->si_addr;
 	crash->frame_count = 0;
 	crash->listener = -1;

@@ -64,6 +64,17 @@ static const struct {
 		"was serving 192.0.2.1:4242 on listener echo (protocol echo); restarting in 400 "
 		"ms; "
 		"failure 4 in a row; 2 before it not logged"},
+	{{.slot = 0,
+		 .pid = 9,
+		 .status = W_EXITCODE(0, SIGSEGV),
+		 .age_ms = 1500,
+		 .was_ready = true,
+		 .has_fault_address = true,
+		 .fault_address = 0x400,
+		 .sender = 1024,
+		 .failures = 1},
+		"worker 0 (pid 9) killed by SIGSEGV sent by pid 1024 after 1.5 s; 0 connections "
+		"lost; restarting now"},
 	{{.slot = 1,
 		 .pid = 9,
 		 .status = W_EXITCODE(0, SIGKILL),
