@@ -46,14 +46,21 @@ pipes_make(struct service *service)
 	return made;
 }
 
+const struct pipe_pair *
+pipes_next(struct service *service)
+{
+	if (service->pipes == NULL) {
+		service->pipes = pipes_make(service);
+		service->pipe_count = service->pipes == NULL ? 0 : 1;
+	}
+	return service->pipes;
+}
+
 struct pipe_pair *
 pipes_take(struct service *service)
 {
 	struct pipe_pair *taken = service->pipes;
 
-	if (taken == NULL) {
-		return pipes_make(service);
-	}
 	service->pipes = taken->next;
 	service->pipe_count--;
 	taken->next = NULL;

@@ -16,7 +16,10 @@ struct pipe_pair {
 #define PIPES_BYTES    (256 * 1024) /* asked for; the kernel may give less */
 #define PIPES_KEPT_MAX 32
 
-/** @return an empty pipe, or NULL when no descriptor or memory is left: go on without */
+/** An empty pipe, which stays in the pool: whoever leaves something in it has to take it.
+ *  @return NULL when no descriptor or memory is left: go on without */
+const struct pipe_pair *pipes_next(struct service *service) MUST_CHECK;
+/** Take the one that pipes_next returned. */
 struct pipe_pair *pipes_take(struct service *service) MUST_CHECK;
 /** @param is_empty  otherwise what is in it belonged to one session and is thrown away with it */
 void pipes_give_back(struct service *service, struct pipe_pair **pipe, bool is_empty);

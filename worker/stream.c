@@ -38,6 +38,17 @@ is_temporary(int error)
 	return error == EAGAIN || error == EINTR;
 }
 
+/* A read gave no bytes: 0, or -1 with errno. */
+static struct stream_step
+read_nothing(struct stream *stream, ssize_t len)
+{
+	if (len == 0) {
+		stream->has_ended = true;
+		return failed(STREAM_ENDED, 0);
+	}
+	return is_temporary(errno) ? failed(STREAM_DRY, 0) : failed(STREAM_SOURCE_FAILED, errno);
+}
+
 /* --- through the scratch buffer --- */
 
 static struct stream_step
@@ -99,13 +110,8 @@ move_by_copy(struct stream *stream, struct service *service, int source, int tar
 	}
 	room = room < SERVICE_SCRATCH_BYTES ? room : SERVICE_SCRATCH_BYTES;
 	len = recv(source, service->scratch, room, 0);
-	if (len < 0) {
-		return is_temporary(errno) ? failed(STREAM_DRY, 0)
-					   : failed(STREAM_SOURCE_FAILED, errno);
-	}
-	if (len == 0) {
-		stream->has_ended = true;
-		return failed(STREAM_ENDED, 0);
+	if (len <= 0) {
+		return read_nothing(stream, len);
 	}
 	stream->bulk_score = score_after_read(stream, (size_t)len, room);
 	return send_or_keep(stream, service, target, (size_t)len, ceiling);
@@ -113,23 +119,14 @@ move_by_copy(struct stream *stream, struct service *service, int source, int tar
 
 /* --- through a pipe --- */
 
-static void
-give_back_pipe(struct stream *stream, struct service *service)
-{
-	if (stream->pipe != NULL) {
-		pipes_give_back(service, &stream->pipe, stream->in_pipe == 0);
-	}
-	stream->in_pipe = 0;
-}
-
 static struct stream_step
-drain_pipe(struct stream *stream, struct service *service, int target)
+drain_pipe(struct stream *stream, const struct pipe_pair *pipe, int target)
 {
 	struct stream_step step = {.progress = STREAM_MOVED};
 	ssize_t taken;
 
 	while (stream->in_pipe > 0) {
-		taken = splice(stream->pipe->read_end, NULL, target, NULL, stream->in_pipe,
+		taken = splice(pipe->read_end, NULL, target, NULL, stream->in_pipe,
 			SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 		if (taken < 0 && !is_temporary(errno)) {
 			return failed_after(step, STREAM_TARGET_FAILED, errno);
@@ -140,32 +137,28 @@ drain_pipe(struct stream *stream, struct service *service, int target)
 		stream->in_pipe -= (size_t)taken;
 		step.sent_bytes += (size_t)taken;
 	}
-	if (stream->in_pipe == 0) {
-		give_back_pipe(stream, service);
-	}
 	return step;
 }
 
+/* What the target takes at once is through the pipe before it was anybody's. */
 static struct stream_step
-move_by_splice(struct stream *stream, struct service *service, int source, int target)
+move_by_splice(struct stream *stream, struct service *service, const struct pipe_pair *pipe,
+	int source, int target)
 {
 	struct stream_step step;
-	ssize_t len = splice(source, NULL, stream->pipe->write_end, NULL, PIPES_BYTES,
+	ssize_t len = splice(source, NULL, pipe->write_end, NULL, PIPES_BYTES,
 		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-	int error = errno;
 
 	if (len <= 0) {
-		give_back_pipe(stream, service);
-		stream->has_ended = len == 0;
-		if (len < 0 && !is_temporary(error)) {
-			return failed(STREAM_SOURCE_FAILED, error);
-		}
-		return failed(len == 0 ? STREAM_ENDED : STREAM_DRY, 0);
+		return read_nothing(stream, len);
 	}
 	stream->bulk_score = score_after_splice(stream, (size_t)len);
 	stream->in_pipe = (size_t)len;
-	step = drain_pipe(stream, service, target);
+	step = drain_pipe(stream, pipe, target);
 	step.read_bytes = (size_t)len;
+	if (stream->in_pipe > 0) {
+		stream->pipe = pipes_take(service);
+	}
 	return step;
 }
 
@@ -178,14 +171,16 @@ is_bulk(const struct stream *stream)
 struct stream_step
 stream_move(struct stream *stream, struct service *service, int source, int target, size_t ceiling)
 {
+	const struct pipe_pair *pipe = NULL;
+
 	if (stream->in_pipe > 0) {
 		return failed(STREAM_DRY, 0);
 	}
 	if (is_bulk(stream) && target >= 0 && *stream->unsent == NULL) {
-		stream->pipe = pipes_take(service);
+		pipe = pipes_next(service);
 	}
-	return stream->pipe != NULL ? move_by_splice(stream, service, source, target)
-				    : move_by_copy(stream, service, source, target, ceiling);
+	return pipe != NULL ? move_by_splice(stream, service, pipe, source, target)
+			    : move_by_copy(stream, service, source, target, ceiling);
 }
 
 struct stream_step
@@ -195,7 +190,11 @@ stream_flush(struct stream *stream, struct service *service, int target)
 	ssize_t taken;
 
 	if (stream->pipe != NULL) {
-		return drain_pipe(stream, service, target);
+		step = drain_pipe(stream, stream->pipe, target);
+		if (stream->in_pipe == 0) {
+			pipes_give_back(service, &stream->pipe, true);
+		}
+		return step;
 	}
 	if (*stream->unsent == NULL) {
 		return step;
@@ -229,5 +228,8 @@ stream_prepend(struct stream *stream, struct service *service, const void *bytes
 void
 stream_close(struct stream *stream, struct service *service)
 {
-	give_back_pipe(stream, service);
+	if (stream->pipe != NULL) {
+		pipes_give_back(service, &stream->pipe, false);
+	}
+	stream->in_pipe = 0;
 }

@@ -202,6 +202,51 @@ START_TEST(bulk_goes_through_a_pipe_and_messages_do_not)
 }
 END_TEST
 
+/* To a target that takes less than what comes at once. */
+static void
+line_fill_pipe(void)
+{
+	for (int i = 0; line.stream.pipe == NULL; i++) {
+		ck_assert_int_lt(i, 1000);
+		line_write(MIB);
+		if (stream_kept(&line.stream) == 0) {
+			(void)line_move();
+		} else {
+			line_read(MIB);
+			(void)stream_flush(&line.stream, &room.service, line.target);
+		}
+	}
+}
+
+START_TEST(a_pipe_is_the_streams_only_while_something_is_in_it)
+{
+	line_open(20000);
+	line_fill_pipe();
+	ck_assert_uint_gt(line.stream.in_pipe, 0);
+	ck_assert_uint_eq(room.service.pipe_count, 0);
+	line_pass_all();
+	ck_assert_ptr_null(line.stream.pipe);
+	ck_assert_uint_eq(room.service.pipe_count, 1);
+	line_close();
+}
+END_TEST
+
+START_TEST(a_pipe_with_something_in_it_goes_with_its_stream)
+{
+	int64_t before;
+
+	line_open(20000);
+	before = room.service.descriptors_used;
+	line_fill_pipe();
+	stream_close(&line.stream, &room.service);
+	ck_assert_ptr_null(line.stream.pipe);
+	ck_assert_uint_eq(line.stream.in_pipe, 0);
+	ck_assert_uint_eq(room.service.pipe_count, 0);
+	ck_assert_int_eq(room.service.descriptors_used, before);
+	line_close();
+}
+END_TEST
+
 /* So much at a time, each time all of it. */
 static bool
 takes_a_pipe(size_t len)
@@ -330,6 +375,8 @@ UNIT_TESTS("stream", tcase_add_test(tests, bytes_pass_however_they_are_cut);
 	   tcase_add_test(tests, nothing_there_is_dry_and_the_end_is_told);
 	   tcase_add_test(tests, without_a_target_everything_is_kept_up_to_the_ceiling);
 	   tcase_add_test(tests, bulk_goes_through_a_pipe_and_messages_do_not);
+	   tcase_add_test(tests, a_pipe_is_the_streams_only_while_something_is_in_it);
+	   tcase_add_test(tests, a_pipe_with_something_in_it_goes_with_its_stream);
 	   tcase_add_test(tests, what_fills_the_buffer_is_bulk_however_little_is_left);
 	   tcase_add_loop_test(tests, no_byte_overtakes_another, 0, 24);
 	   tcase_add_test(tests, a_full_target_stops_the_reading);
