@@ -33,7 +33,6 @@ enum session_wait {
 
 /* What each message needs comes first. */
 struct session {
-	struct upstream_request request;
 	ev_io back;         /* fd -1 while there is none */
 	struct stream up;   /* client to back end */
 	struct stream down; /* back end to client; what the client did not take is the conn's */
@@ -42,6 +41,7 @@ struct session {
 	uint8_t waits_for;                 /* enum session_wait */
 	uint8_t first_end;                 /* enum close_reason of the side that ended first */
 	bool back_is_shut, client_is_shut; /* our side of it: we sent our last byte */
+	struct upstream_request request;   /* of which a message needs the beginning */
 	bool is_cut;        /* the back end ended and takes no more, the client may still send */
 	bool is_kept_alive; /* the back end's socket has its keepalive */
 	bool is_calling;
