@@ -379,15 +379,6 @@ log_at(enum log_level level, const char *format, ...)
 	va_end(args);
 }
 
-void
-log_write_raw(const char *bytes, size_t len)
-{
-	int saved_errno = errno;
-
-	log_output_write_raw(&log_state.output, bytes, len);
-	errno = saved_errno;
-}
-
 bool
 log_limit_allows_at(
 	struct log_limit *limit, int64_t now_ms, int64_t interval_ms, uint64_t *suppressed)

@@ -69,10 +69,6 @@ void log_info(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_at(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/** Write prepared lines, each with its line break, to the sink of the moment, from a signal handler
- *  too. What is not taken at once is lost. */
-void log_write_raw(const char *bytes, size_t len);
-
 /** Lines this process could not write since it began. */
 uint64_t log_dropped_lines(void);
 

@@ -19,8 +19,6 @@
 #include "common/fault.h"
 
 #define FILE_MODE      0640
-#define RAW_SYSLOG     "<27>acceptd: " /* daemon, error */
-#define RAW_JOURNAL    "<3>"
 #define WRITE_ATTEMPTS 8 /* of one line: signals and short writes */
 
 /* systemd.exec(5): device and inode of the stream that leads to the journal. */
@@ -354,27 +352,4 @@ log_output_write(struct log_output *output, const char *line, size_t len)
 	size_t done;
 
 	return log_output_write_lines(output, line, len, &done);
-}
-
-void
-log_output_write_raw(const struct log_output *output, const char *bytes, size_t len)
-{
-	const char *prefix = output->style == LOG_STYLE_SYSLOG    ? RAW_SYSLOG
-			     : output->style == LOG_STYLE_JOURNAL ? RAW_JOURNAL
-								  : "";
-	int ignored;
-
-	if (prefix[0] == '\0') {
-		(void)output_push(output, prefix, bytes, len, &ignored);
-		return;
-	}
-	while (len > 0) {
-		const char *end = memchr(bytes, '\n', len);
-		size_t line = end == NULL ? len : (size_t)(end - bytes) + 1;
-		bool ends_alone = output->style == LOG_STYLE_SYSLOG && end != NULL;
-
-		(void)output_push(output, prefix, bytes, line - ends_alone, &ignored);
-		bytes += line;
-		len -= line;
-	}
 }

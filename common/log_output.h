@@ -53,5 +53,3 @@ int log_output_write_lines(
 	struct log_output *output, const char *lines, size_t len, size_t *done) MUST_CHECK;
 /** Write one line. @return 0, or a negative errno when it was not taken, or not all of it */
 int log_output_write(struct log_output *output, const char *line, size_t len) MUST_CHECK;
-/** Write prepared lines from a signal handler: no lock, no allocation, nothing kept. */
-void log_output_write_raw(const struct log_output *output, const char *bytes, size_t len);

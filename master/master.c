@@ -18,12 +18,6 @@ static const char *const state_names[] = {
 	[MASTER_STOPPING] = "stopping",
 };
 
-const char *
-master_state_name(enum master_state state)
-{
-	return state_names[state];
-}
-
 void
 master_enter(struct master *master, enum master_state state, const char *reason)
 {

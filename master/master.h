@@ -65,7 +65,6 @@ struct master {
 
 /** Take a step of life: starting, serving, draining, stopping; never back. */
 void master_enter(struct master *master, enum master_state state, const char *reason);
-const char *master_state_name(enum master_state state);
 
 /** Log at a level and put the same sentence on the board's ring of events. */
 void master_event(struct master *master, int level, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -138,12 +138,6 @@ history_add(struct history *history, const struct reading *before, const struct 
 	}
 }
 
-uint64_t
-history_last(const struct history *history)
-{
-	return history->last;
-}
-
 static void
 render_listener(const struct history *history, size_t index, uint64_t from, struct json *json)
 {

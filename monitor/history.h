@@ -21,8 +21,6 @@ void history_free(struct history **history);
 void history_look(struct history *history);
 /** A second is over: add a point for every listener. @param before  the reading a second ago */
 void history_add(struct history *history, const struct reading *before, const struct reading *now);
-/** The number of the newest point: 1, 2, …; 0 before the first. */
-uint64_t history_last(const struct history *history);
-/** As JSON: the points with a number above `after` that are still there. A listener that was not
- *  there yet has null for its points. */
+/** As JSON: the points with a number above `after` that are still there; they are numbered 1, 2, ….
+ * A listener that was not there yet has null for its points. */
 void history_render(const struct history *history, uint64_t after, FILE *stream);

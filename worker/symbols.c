@@ -38,15 +38,6 @@ symbols_open(void)
 	close(fd);
 }
 
-void
-symbols_close(void)
-{
-	if (file != NULL) {
-		(void)munmap((void *)(uintptr_t)file, file_size);
-		file = NULL;
-	}
-}
-
 static bool
 is_within(uint64_t offset, uint64_t size)
 {

@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Map the program's file. Without it, or in a stripped one, nothing is ever found. */
+/** Map the program's file, for the life of the process. Without it, or in a stripped one, nothing
+ * is ever found. */
 void symbols_open(void);
-void symbols_close(void);
 /** The function in which a byte of the program lies.
  *  @param offset  from where the program is loaded
  *  @param begin   where the function begins

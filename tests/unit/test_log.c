@@ -95,8 +95,6 @@ START_TEST(a_caller_keeps_its_errno)
 	log_notice("dropped");
 	ck_assert_int_eq(errno, ENOTSUP);
 	ck_assert_uint_eq(log_dropped_lines(), 1);
-	log_write_raw("x\n", 2);
-	ck_assert_int_eq(errno, ENOTSUP);
 }
 END_TEST
 
@@ -177,27 +175,6 @@ START_TEST(a_path_that_is_too_long_is_refused)
 }
 END_TEST
 
-static void
-on_signal(int signal)
-{
-	(void)signal;
-	log_write_raw("caught\n", 7);
-}
-
-START_TEST(prepared_lines_go_to_the_sink_of_the_moment_from_a_signal_handler)
-{
-	int fd = pipe_at_stderr();
-
-	ck_assert(signal(SIGUSR2, on_signal) != SIG_ERR);
-	ck_assert_int_eq(raise(SIGUSR2), 0); /* before anything was logged */
-	ck_assert_str_eq(read_all(fd), "caught\n");
-	ck_assert_int_eq(log_open(path_of("log"), NULL), 0);
-	ck_assert_int_eq(raise(SIGUSR2), 0);
-	ck_assert_str_eq(read_path(path_of("log")), "caught\n");
-	ck_assert_str_eq(read_all(fd), "");
-}
-END_TEST
-
 /* Calls in their order on one limit of 1000 ms. */
 static const struct {
 	int64_t now_ms;
@@ -245,16 +222,14 @@ START_TEST(a_limit_takes_its_time_from_the_clock)
 }
 END_TEST
 
-UNIT_TESTS(
-	"log", tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_add_test(tests, a_line_has_the_time_of_the_day_in_utc);
-	tcase_add_loop_test(tests, what_is_less_grave_than_the_level_is_not_written, 0, 5);
-	tcase_add_test(tests, notice_is_the_level_unless_told_otherwise);
-	tcase_add_test(tests, an_identity_is_escaped_and_cut);
-	tcase_add_test(tests, a_caller_keeps_its_errno);
-	tcase_add_test(tests, one_line_is_one_write);
-	tcase_add_loop_test(tests, a_target_is_one_of_four_forms, 0, ARRAY_LEN(targets));
-	tcase_add_test(tests, a_path_that_is_too_long_is_refused);
-	tcase_add_test(tests, prepared_lines_go_to_the_sink_of_the_moment_from_a_signal_handler);
-	tcase_add_test(tests, a_limit_lets_one_line_through_in_its_interval_and_counts_the_others);
-	tcase_add_test(tests, a_limit_takes_its_time_from_the_clock);)
+UNIT_TESTS("log", tcase_add_checked_fixture(tests, set_up, tear_down);
+	   tcase_add_test(tests, a_line_has_the_time_of_the_day_in_utc);
+	   tcase_add_loop_test(tests, what_is_less_grave_than_the_level_is_not_written, 0, 5);
+	   tcase_add_test(tests, notice_is_the_level_unless_told_otherwise);
+	   tcase_add_test(tests, an_identity_is_escaped_and_cut);
+	   tcase_add_test(tests, a_caller_keeps_its_errno);
+	   tcase_add_test(tests, one_line_is_one_write);
+	   tcase_add_loop_test(tests, a_target_is_one_of_four_forms, 0, ARRAY_LEN(targets));
+	   tcase_add_test(tests, a_path_that_is_too_long_is_refused); tcase_add_test(
+		   tests, a_limit_lets_one_line_through_in_its_interval_and_counts_the_others);
+	   tcase_add_test(tests, a_limit_takes_its_time_from_the_clock);)
