@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness import admin, client, processes, sessions
+from harness.admin import closed, expect_closed
 from harness.backend import Backend
 from harness.config import FAULT, listener
 from harness.waiting import is_sanitized, seconds, wait_for
@@ -46,20 +47,6 @@ def balanced(server):
     """Not started: echo behind load balancers at SENDER, with time for a slow machine."""
     server.listeners[0].update(accept_proxy=True, trusted=[SENDER], proxy_timeout="60s")
     return server
-
-
-def closed(server, name="echo"):
-    """{reason: count}, without zeros."""
-    rows = admin.asked_json(server, "listeners")
-    return next({reason: count for reason, count in row["closed"].items() if count}
-                for row in rows if row["name"] == name)
-
-
-def expect_closed(server, **reasons):
-    try:
-        wait_for("the reasons", lambda: closed(server) == reasons)
-    except AssertionError as error:
-        raise AssertionError(f"{error}: expected {reasons}, are {closed(server)}") from None
 
 
 def connections(server):

@@ -4,16 +4,10 @@ import os
 import pytest
 
 from harness import client
-from harness.admin import asked_json
+from harness.admin import asked_json, closed
 from harness.waiting import wait_for
 
 GOOD, BAD, OTHER = "127.0.1.1", "127.0.1.2", "127.9.9.9"
-
-
-def closed(server):
-    """{reason: count}, without zeros."""
-    return {reason: count for reason, count in asked_json(server, "listeners")[0]["closed"].items()
-            if count}
 
 
 def is_reset(**more):

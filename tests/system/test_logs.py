@@ -10,7 +10,7 @@ import termios
 import pytest
 
 from harness import client, processes
-from harness.namespace import can_mount, with_mounts
+from harness.namespace import can_mount, fill_up, with_mounts
 from harness.waiting import PATIENCE, seconds, wait_for
 
 with_mount_rights = pytest.mark.skipif(not can_mount(), reason="may not mount")
@@ -245,12 +245,7 @@ def test_full_disk_delays_nobody_and_is_reported_after(server):
         f'mount -t tmpfs -o size=64k,mode=755 none {server.path("small")}'))
     wait_for("serving", serves)
     inside = f"/proc/{server.master}/root{server.path('small')}"
-    try:
-        with open(f"{inside}/filler", "wb", buffering=0) as filler:
-            while True:
-                filler.write(b"x" * 4096)
-    except OSError:
-        pass
+    filler = fill_up(inside)
 
     def is_full():
         server.send(signal.SIGHUP)
@@ -261,7 +256,7 @@ def test_full_disk_delays_nobody_and_is_reported_after(server):
             server.send(signal.SIGHUP)
         wait_for("load", lambda: load.completed > 50)
     assert load.failures == []
-    os.unlink(f"{inside}/filler")
+    os.unlink(filler)
 
     def report():
         server.send(signal.SIGHUP)

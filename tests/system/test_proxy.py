@@ -13,6 +13,7 @@ import time
 import pytest
 
 from harness import admin, client, processes
+from harness.admin import closed, expect_closed
 from harness.backend import BACK, Backend, echo
 from harness.config import listener
 from harness.waiting import PATIENCE, is_sanitized, seconds, wait_for
@@ -28,21 +29,6 @@ def proxy(server):
 
 def upstream(server):
     return server.options["upstreams"][0]
-
-
-def closed(server):
-    """{reason: count} of the sessions that ended, without zeros."""
-    prefix = "listener.front.closed_"
-    rows = admin.asked_json(server, "stats", prefix + "*")
-    return {name[len(prefix):]: count for name, count in rows.items() if count}
-
-
-def expect_closed(server, **reasons):
-    """Exactly these: a session ends for one reason."""
-    try:
-        wait_for("the reasons", lambda: closed(server) == reasons)
-    except AssertionError as error:
-        raise AssertionError(f"{error}: expected {reasons}, are {closed(server)}") from None
 
 
 def one(backend):

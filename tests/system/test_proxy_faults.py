@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness import admin, client, machines
+from harness.admin import closed, expect_closed
 from harness.backend import Backend, echo
 from harness.config import listener
 from harness.kernel import nstat
@@ -77,18 +78,6 @@ def connect(far, limit=PATIENCE, port=0):
     return sock
 
 
-def closed(proxy):
-    rows = admin.asked_json(proxy, "listeners")[0]["closed"]
-    return {reason: count for reason, count in rows.items() if count}
-
-
-def expect_closed(proxy, **reasons):
-    try:
-        wait_for("the reasons", lambda: closed(proxy) == reasons)
-    except AssertionError as error:
-        raise AssertionError(f"{error}: expected {reasons}, are {closed(proxy)}") from None
-
-
 def of_server(proxy, back, name, port=PORT):
     return list(admin.asked_json(
         proxy, "stats", f"server.be/{back.address}:{port}.{name}").values())[0]
@@ -105,15 +94,6 @@ def meet(far, backend, **more):
     end.sendall(b"hello")
     assert client.receive(sock, 5) == b"hello"
     return sock, end
-
-
-def is_reset(sock):
-    try:
-        while sock.recv(1 << 16):
-            pass
-    except ConnectionResetError:
-        return True
-    return False
 
 
 # -- before the connect ---------------------------------------------------------------------------
@@ -148,7 +128,7 @@ def test_a_connect_timeout_is_exact(proxy, far, back):
     back.cut()
     began = time.monotonic()
     with connect(far) as sock:
-        assert is_reset(sock)
+        assert client.is_reset(sock)
     assert 0.69 < time.monotonic() - began < seconds(10)
     expect_closed(proxy, connect_timeout=1)
 
@@ -196,7 +176,7 @@ def test_a_back_end_lost_with_a_request_in_flight_is_released(proxy, far, back):
         back.cut()
         began = time.monotonic()
         sock.sendall(b"anybody?")
-        assert is_reset(sock)
+        assert client.is_reset(sock)
         assert time.monotonic() - began < seconds(20)
         expect_closed(proxy, backend_unreachable=1)
 
@@ -210,7 +190,7 @@ def test_a_back_end_lost_while_it_thinks_is_released(proxy, far, back):
         wait_for("the request there", lambda: of_server(proxy, back, "to_server_bytes") == 14)
         back.cut()
         began = time.monotonic()
-        assert is_reset(sock)
+        assert client.is_reset(sock)
         assert time.monotonic() - began < seconds(20)
         expect_closed(proxy, backend_unreachable=1)
 
@@ -227,7 +207,7 @@ def test_a_client_that_vanished_gives_its_place_at_the_back_end_back(proxy, far,
         if in_flight:
             end.sendall(b"an answer to nobody")
         expect_closed(proxy, peer_unreachable=1)
-        assert is_reset(end)
+        assert client.is_reset(end)
         far.heal()
         for other in meet(far, backend):
             other.close()
@@ -242,7 +222,7 @@ def test_a_back_end_that_rebooted_resets_its_clients_at_the_next_byte(proxy, far
         back.crash_and_reboot(end)
         began = time.monotonic()
         sock.sendall(b"anybody?")
-        assert is_reset(sock)
+        assert client.is_reset(sock)
         assert time.monotonic() - began < seconds(10)
         expect_closed(proxy, backend_reset=1)
 
@@ -256,7 +236,7 @@ def test_a_client_that_rebooted_gets_a_new_session_on_the_same_port(proxy, far, 
         began = time.monotonic()
         sock, end = meet(far, backend, port=33333)
         assert time.monotonic() - began < seconds(15)
-        assert is_reset(old_end)
+        assert client.is_reset(old_end)
         expect_closed(proxy, reset=1)
         sock.close()
         end.close()

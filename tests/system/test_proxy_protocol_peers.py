@@ -5,6 +5,7 @@ import os
 import pytest
 
 from harness import admin, client, programs
+from harness.admin import closed
 from harness.config import listener
 from harness.waiting import wait_for
 
@@ -92,11 +93,6 @@ def front(server):
 
 def text(peer):
     return f"{peer[0]}:{peer[1]}"
-
-
-def closed(server):
-    row = admin.asked_json(server, "listeners")[0]
-    return {reason: count for reason, count in row["closed"].items() if count}
 
 
 def check_client(server, port=BALANCER):

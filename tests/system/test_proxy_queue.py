@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness import admin, client
+from harness.admin import closed
 from harness.backend import BACK, Backend, echo
 from harness.config import listener
 from harness.waiting import is_sanitized, seconds, wait_for
@@ -199,11 +200,6 @@ def test_a_client_waits_no_longer_than_the_queue_timeout(proxy):
             with pytest.raises(ConnectionResetError), client.connect() as second:
                 second.recv(1)
         wait_for("the place", client.echoes)
-
-
-def closed(server):
-    rows = admin.asked_json(server, "listeners")[0]["closed"]
-    return {reason: count for reason, count in rows.items() if count}
 
 
 def row(server):

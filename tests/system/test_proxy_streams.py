@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from harness import admin, client
+from harness import client
+from harness.admin import expect_closed
 from harness.backend import Backend, echo
 from harness.config import listener
 from harness.waiting import PATIENCE, seconds, wait_for
@@ -22,18 +23,6 @@ def proxy(server):
     server.listeners = [listener("front", protocol="proxy", upstream="be")]
     server.options["upstreams"] = [{"name": "be", "servers": [{"address": "127.0.0.1:7100"}]}]
     return server.start()
-
-
-def closed(server):
-    rows = admin.asked_json(server, "listeners")[0]["closed"]
-    return {reason: count for reason, count in rows.items() if count}
-
-
-def expect_closed(server, **reasons):
-    try:
-        wait_for("the reasons", lambda: closed(server) == reasons)
-    except AssertionError as error:
-        raise AssertionError(f"{error}: expected {reasons}, are {closed(server)}") from None
 
 
 def meet(backend):
@@ -166,16 +155,6 @@ def test_after_one_side_ended_the_other_says_all_it_has(proxy, first, size):
 
 # -- resets ---------------------------------------------------------------------------------------
 
-def saw_reset(sock):
-    """What was under way may still be read; then the reset, or an end is a lie."""
-    try:
-        while sock.recv(1 << 16):
-            pass
-    except ConnectionResetError:
-        return True
-    return False
-
-
 REASONS = {"client": "reset", "backend": "backend_reset"}
 
 
@@ -192,7 +171,7 @@ def test_a_reset_reaches_the_other_side_as_one(proxy, who, state):
             client.fill(other)
         client.reset(resetting)
         expect_closed(proxy, **{REASONS[who]: 1})  # before the other reads
-        assert saw_reset(other)
+        assert client.is_reset(other)
 
 
 @pytest.mark.parametrize("who", ["client", "backend"])
@@ -204,5 +183,5 @@ def test_a_reset_after_the_others_end_is_a_reset(proxy, who):
         other.shutdown(socket.SHUT_WR)
         assert client.receive_all(resetting) == b"last words"
         client.reset(resetting)
-        assert saw_reset(other)
+        assert client.is_reset(other)
         expect_closed(proxy, **{REASONS[who]: 1})

@@ -1,7 +1,6 @@
 """The statistics of the proxy are true: what the clients and the back end count, at every instant,
 and whatever happens to the workers."""
 import json
-import threading
 
 import pytest
 
@@ -39,21 +38,16 @@ def settled(proxy):
 
 def ask_all(count, threads=4):
     """Sessions that each send so many bytes and get twice as many. @return bytes sent by all"""
-    sent = [0] * threads
-
     def run(number):
+        sent = 0
         for i in range(number, count, threads):
             data = b"x" * (1 + i * 37 % 5000)
             with client.connect() as sock:
                 sock.sendall(data)
                 assert client.receive(sock, 2 * len(data)) == 2 * data
-            sent[number] += len(data)
-    crew = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
-    for thread in crew:
-        thread.start()
-    for thread in crew:
-        thread.join()
-    return sum(sent)
+            sent += len(data)
+        return sent
+    return sum(client.at_once(threads, run))
 
 
 def test_sessions_and_their_bytes_are_exact(proxy):

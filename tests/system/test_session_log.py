@@ -9,7 +9,7 @@ from harness import client, processes, sessions
 from harness.admin import asked_json
 from harness.backend import Backend, echo
 from harness.config import listener
-from harness.namespace import can_mount, with_mounts
+from harness.namespace import can_mount, fill_up, with_mounts
 from harness.waiting import wait_for
 
 FRONT = ("127.0.0.1", 7001)
@@ -221,12 +221,7 @@ def test_a_full_disk_delays_nobody_and_what_it_costs_is_counted(server):
     server.start(wrapper=with_mounts(
         f'mount -t tmpfs -o size=1m,mode=755 none {server.path("small")}'))
     inside = f"/proc/{server.master}/root{server.path('small')}"
-    try:
-        with open(f"{inside}/filler", "wb", buffering=0) as filler:
-            while True:
-                filler.write(b"x" * 4096)
-    except OSError:
-        pass
+    filler = fill_up(inside)
 
     def dropped():
         return sum(row["session_lines_dropped"] for row in asked_json(server, "workers"))
@@ -234,7 +229,7 @@ def test_a_full_disk_delays_nobody_and_what_it_costs_is_counted(server):
         wait_for("lines dropped", lambda: dropped() > 100)
         server.wait_log("session log: cannot write: No space left on device")
     assert load.failures == []
-    os.unlink(f"{inside}/filler")
+    os.unlink(filler)
 
     def is_settled():
         with open(f"{inside}/sessions", encoding="ascii") as file:

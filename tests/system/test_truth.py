@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
@@ -44,20 +43,15 @@ def json_of(session, line):
 
 def many(count, threads=4):
     """Known connections with known bytes. @return bytes sent by all of them"""
-    sent = [0] * threads
-
     def run(number):
+        sent = 0
         for i in range(number, count, threads):
             data = b"x" * (1 + i % 700)
             with client.connect() as sock:
                 assert client.ask(sock, data) == data
-            sent[number] += len(data)
-    crew = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
-    for thread in crew:
-        thread.start()
-    for thread in crew:
-        thread.join()
-    return sum(sent)
+            sent += len(data)
+        return sent
+    return sum(client.at_once(threads, run))
 
 
 def test_ten_thousand_connections_and_their_bytes_are_exact(server):

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 
-from .waiting import PATIENCE, seconds
+from .waiting import PATIENCE, seconds, wait_for
 
 GOOD, NEGATIVE, USAGE, UNREACHABLE, REFUSED = range(5)  # exit status of acceptctl
 
@@ -27,6 +27,21 @@ def asked(server, *words):
 
 def asked_json(server, *words):
     return json.loads(asked(server, *words, "--json"))
+
+
+def closed(server, listener=None):
+    """{reason: how many ended}, without zeros, of the listener of this name or else of the first."""
+    rows = asked_json(server, "listeners")
+    row = next(row for row in rows if listener in (None, row["name"]))
+    return {reason: count for reason, count in row["closed"].items() if count}
+
+
+def expect_closed(server, **reasons):
+    """Exactly these, soon: a connection ends for one reason."""
+    try:
+        wait_for("the reasons", lambda: closed(server) == reasons)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: expected {reasons}, are {closed(server)}") from None
 
 
 class Session:

@@ -1,4 +1,5 @@
 """Clients of the server under test. What they see is the oracle."""
+import concurrent.futures
 import os
 import selectors
 import socket
@@ -99,6 +100,22 @@ def is_ended(sock):
         return True
     finally:
         sock.settimeout(seconds(PATIENCE))
+
+
+def is_reset(sock):
+    """What was under way may still be read; then the reset, or an end is a lie."""
+    try:
+        while sock.recv(1 << 16):
+            pass
+    except ConnectionResetError:
+        return True
+    return False
+
+
+def at_once(count, act):
+    """act(number) for so many numbers, each in a thread of its own. @return what each gave"""
+    with concurrent.futures.ThreadPoolExecutor(count) as crew:
+        return list(crew.map(act, range(count)))
 
 
 def pattern(size, seed=0):

@@ -64,3 +64,14 @@ def can_mount():
     """Not in a container without rights, nor in a bare chroot."""
     return subprocess.run(with_mounts("mount -t tmpfs none /mnt") + ("true",), check=False,
                           capture_output=True).returncode == 0
+
+
+def fill_up(directory):
+    """To the last byte of its file system. @return the path of what fills it"""
+    filler = os.path.join(directory, "filler")
+    try:
+        with open(filler, "wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+    except OSError:
+        return filler
