@@ -88,6 +88,22 @@ use_server(struct board *board, int upstream, const struct upstream_server_confi
 	}
 }
 
+/* What is not in the file any more comes back, if ever, as the file says then. Nobody could take
+ * its orders back meanwhile. */
+static void
+forget_orders(struct board *board)
+{
+	for (int i = 0; i < BOARD_SERVERS; i++) {
+		struct board_server_head *head = &board->writable->servers[i];
+
+		if (atomic_load(&head->is_used) != 0 && atomic_load(&head->is_configured) == 0) {
+			stat_set(&head->weight, 0);
+			stat_set(&head->max_connections, 0);
+			atomic_store(&head->is_drained, 0);
+		}
+	}
+}
+
 void
 backends_use(struct board *board, const struct config *config)
 {
@@ -106,6 +122,7 @@ backends_use(struct board *board, const struct config *config)
 			use_server(board, row, &upstream->servers[k]);
 		}
 	}
+	forget_orders(board);
 }
 
 /* The kernel is asked only where it matters. */

@@ -45,6 +45,24 @@ use(const char *more)
 }
 
 static void
+use_without_u(void)
+{
+	static struct findings findings;
+	struct config *config = NULL;
+
+	memset(&findings, 0, sizeof(findings));
+	ck_assert_int_eq(
+		config_load_text(
+			"listeners = ( { name = \"l\"; address = \"127.0.0.1:7000\"; "
+			"protocol = \"echo\"; } ); upstreams = ( { name = \"v\"; servers = "
+			"( { name = \"a\"; address = \"127.0.0.1:3\"; } ); } );",
+			"t.conf", &config, &findings),
+		0);
+	backends_use(&board, config);
+	config_free(&config);
+}
+
+static void
 setup(void)
 {
 	help_create_board(&board, 0);
@@ -127,6 +145,26 @@ START_TEST(an_order_holds_until_the_file_says_something_else)
 }
 END_TEST
 
+START_TEST(an_order_goes_with_the_server_that_the_file_removes)
+{
+	const struct board_server_head *head = head_of("u", "a");
+	char text[256];
+
+	ck_assert_int_eq(backends_order(&board, "u/a weight 0", text, sizeof(text)), 0);
+	ck_assert_int_eq(backends_order(&board, "u/a max 9", text, sizeof(text)), 0);
+	ck_assert_int_eq(backends_order(&board, "u/a drain", text, sizeof(text)), 0);
+	ck_assert_int_eq(backends_order(&board, "v/a weight 7", text, sizeof(text)), 0);
+	use("}, { name = \"b\"; address = \"127.0.0.1:4\";");
+	ck_assert_uint_eq(stat_get(&head->weight), 1); /* it is still there */
+	use_without_u();
+	use("");
+	ck_assert_uint_eq(stat_get(&head->weight), 0);
+	ck_assert_uint_eq(stat_get(&head->max_connections), 0);
+	ck_assert_uint_eq(head->is_drained, 0);
+	ck_assert_uint_eq(stat_get(&head_of("v", "a")->weight), 8);
+}
+END_TEST
+
 START_TEST(the_latest_verdict_of_all_workers_holds)
 {
 	int row = board_find_server(&board, 0, "a");
@@ -164,5 +202,6 @@ UNIT_TESTS("backends", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, a_reload_keeps_the_rows); tcase_add_loop_test(
 		   tests, an_order_is_obeyed_or_refused_with_words, 0, ARRAY_LEN(orders));
 	   tcase_add_test(tests, an_order_holds_until_the_file_says_something_else);
+	   tcase_add_test(tests, an_order_goes_with_the_server_that_the_file_removes);
 	   tcase_add_test(tests, the_latest_verdict_of_all_workers_holds);
 	   tcase_add_test(tests, too_many_names_are_refused);)
