@@ -95,7 +95,7 @@ HEADER = {"proxy_header", "proxy_timeout"}
 # By what the client saw: the reasons that explain it.
 EXPLANATIONS = {
     "ok": {"client"} | BACK_END | CUT,
-    "eof": {"backend", "drain"},
+    "eof": {"backend"} | CUT,  # killed: after the back end's end had been passed on
     "reset": BACK_END | CUT | NO_SERVICE | TIMEOUTS | HEADER,
     "left": {"client", "reset", "gone_in_queue"} | BACK_END | CUT | NO_SERVICE | TIMEOUTS | HEADER,
 }
@@ -213,7 +213,13 @@ def check_processes(proxy, before):
     if not is_sanitized():
         assert pss_kb(proxy.master) < before["master"] + MEMORY_KB_MAX
         assert max(map(pss_kb, proxy.workers().values())) < before["worker"] + MEMORY_KB_MAX
-    proxy.settle()
+    proxy.baseline = rest_of(proxy)
+
+
+def rest_of(proxy):
+    """Not settle(): the workers need not be those of the first slots."""
+    return wait_for("a master at rest", lambda: (lambda kinds: kinds and (kinds, proxy.titles()))(
+        processes.descriptor_kinds_of_sleeper(proxy.master)))
 
 
 def measure(proxy):
