@@ -452,22 +452,29 @@ add_quantity(struct text *text, const struct option *option, int64_t number)
 	}
 }
 
+static void
+add_item(struct text *text, size_t index, const char *string)
+{
+	text_add(text, index == 0 ? "[ " : ", ");
+	add_quoted(text, string);
+}
+
 /* An empty array is a mistake in a file, an empty text is not. */
+static void
+end_list(struct text *text, size_t count)
+{
+	text_add(text, count == 0 ? "\"\"" : " ]");
+}
+
 static void
 add_addresses(struct text *text, const struct address_list *list)
 {
 	char address[ADDRESS_TEXT_MAX];
 
-	if (list->count == 0) {
-		text_add(text, "\"\"");
-		return;
-	}
-	text_add(text, "[");
 	for (size_t i = 0; i < list->count; i++) {
-		text_add(text, i == 0 ? " " : ", ");
-		add_quoted(text, address_format(&list->items[i], address));
+		add_item(text, i, address_format(&list->items[i], address));
 	}
-	text_add(text, " ]");
+	end_list(text, list->count);
 }
 
 static void
@@ -475,16 +482,10 @@ add_networks(struct text *text, const struct network_list *list)
 {
 	char network[NETWORK_TEXT_MAX];
 
-	if (list->count == 0) {
-		text_add(text, "\"\"");
-		return;
-	}
-	text_add(text, "[");
 	for (size_t i = 0; i < list->count; i++) {
-		text_add(text, i == 0 ? " " : ", ");
-		add_quoted(text, network_format(&list->items[i], network));
+		add_item(text, i, network_format(&list->items[i], network));
 	}
-	text_add(text, " ]");
+	end_list(text, list->count);
 }
 
 void

@@ -76,7 +76,7 @@ struct net_accepted {
 	bool is_gone;           /* reset while queued */
 };
 /** To be called before the first write. @return 0 or negative errno (not TCP: -EOPNOTSUPP) */
-int net_accepted_info(int fd, struct net_accepted *info) MUST_CHECK;
+int net_accepted_info(int fd, struct net_accepted *accepted) MUST_CHECK;
 
 /* What the kernel knows about a client of an open connection. */
 struct net_peer {

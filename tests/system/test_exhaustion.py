@@ -60,7 +60,6 @@ def test_worker_pauses_before_its_descriptors_run_out_and_goes_on_after(server):
 
 
 def answered(sock):
-    import socket
     sock.setblocking(False)
     try:
         return sock.recv(1) == b"?"
