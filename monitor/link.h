@@ -41,10 +41,15 @@ struct link {
 /** Wait for the master's first message and attach the board. @param fd  taken over
  *  @return 0 or negative errno with a sentence */
 int link_open(struct monitor *monitor, int fd, struct fault *why) MUST_CHECK;
+/** Hear the master from here on; monitor->loop must be there. */
 void link_start(struct monitor *monitor);
+/** Stop, and close the channel and whatever came through it and was not committed. Requests must be
+ *  forgotten before. */
 void link_close(struct monitor *monitor);
 
-/** Ask the master. @param who  for its log
+/** Ask the master. on_result follows, unless the request is forgotten or the master is lost.
+ *  @param request  borrowed until then
+ *  @param who      for its log
  *  @return 0; -EBUSY, -ENOMEM, -EAGAIN the master is too busy, -EPIPE it is gone: then nothing was
  *          asked and no answer comes */
 int link_ask(struct monitor *monitor, struct link_request *request, enum channel_command command,

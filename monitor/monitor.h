@@ -1,7 +1,7 @@
 /* The monitor process: unprivileged, read-only, serves the admin socket and the web address, and
- * looks up the names of back ends. It
- * knows the board, the configuration in force and the readings of the last minute; whatever is to
- * be changed it asks the master for. Losing it costs nobody anything. */
+ * looks up the names of back ends. It knows the board, the configuration in force and the readings
+ * of the last minute; whatever is to be changed it asks the master for. Losing it costs nobody
+ * anything. */
 #pragma once
 
 #include <ev.h>
