@@ -260,8 +260,8 @@ def test_a_header_that_drips_is_ended_at_three_seconds(balanced):
     """And no byte gives it more time."""
     del balanced.listeners[0]["proxy_timeout"]
     balanced.start()
+    began = time.monotonic()
     with client.connect() as sock:
-        began = time.monotonic()
         sent = 0
         while not client.is_ended(sock):
             assert time.monotonic() - began < seconds(8)
@@ -280,10 +280,10 @@ def test_a_header_that_drips_is_ended_at_three_seconds(balanced):
 def test_silence_is_ended_by_the_configured_time(balanced):
     balanced.listeners[0].update(proxy_timeout="300ms")
     balanced.start()
+    began = time.monotonic()
     with client.connect() as sock:
-        began = time.monotonic()
         assert sees_reset(sock)
-        assert time.monotonic() - began >= 0.25
+    assert time.monotonic() - began >= 0.29
     expect_closed(balanced, proxy_timeout=1)
 
 

@@ -143,8 +143,8 @@ def test_a_back_end_that_vanished_is_given_up(server, has_request):
         sock.sendall(b"hello")
         wait_for("a session at the back end", lambda: backend.accepted)
         assert client.receive(backend.accepted[0], 5) == b"hello"
-        drop("tcp sport 7100 drop\ntcp dport 7100 drop")
         began = time.monotonic()
+        drop("tcp sport 7100 drop\ntcp dport 7100 drop")
         if has_request:
             sock.sendall(b"anybody?")
         with pytest.raises(ConnectionResetError):
