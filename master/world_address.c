@@ -86,6 +86,10 @@ probe_unix(const struct address *address)
 		}
 		status = connect(fd, &address->any, address->len) != 0 ? errno : EISCONN;
 		(void)close(fd);
+		if (status ==
+			EACCES) { /* who left it there, and whether he lives, is not ours to see */
+			return -EACCES;
+		}
 		if (status != ECONNREFUSED) {
 			return -EADDRINUSE;
 		}
@@ -202,7 +206,9 @@ probe_say(const struct probe *probe, int error)
 	case -EACCES:
 	case -EPERM:
 		consequence = probe->address->any.sa_family == AF_UNIX
-				      ? "its directory is not writable for us"
+				      ? "its directory is not writable for us, or another user's "
+					"socket is there; remove that as its owner, or choose "
+					"another path"
 				      : "ports below " PRIVILEGED_PORT_AT
 					" need root or CAP_NET_BIND_SERVICE; start as root, run: "
 					"setcap cap_net_bind_service=+ep on the program, or choose "

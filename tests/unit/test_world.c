@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/address.h"
@@ -213,6 +215,29 @@ START_TEST(an_address_that_cannot_be_had_is_explained)
 }
 END_TEST
 
+START_TEST(another_users_socket_is_not_taken_for_a_program)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char line[sizeof(address.sun_path) + 8];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (geteuid() != 0) { /* there is no other user to be */
+		close(fd);
+		return;
+	}
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", directory);
+	(void)snprintf(line, sizeof(line), "unix:%s", address.sun_path);
+	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+	ck_assert_int_eq(chmod(address.sun_path, 0600), 0);
+	ck_assert_int_eq(chmod(directory, 0755), 0);
+	load("", line, "");
+	ck_assert_int_eq(seteuid(65534), 0);
+	expect(FINDING_WORLD, "another user's socket is there");
+	ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
 static const struct {
 	const char *server;
 	const char *listener;
@@ -362,6 +387,7 @@ UNIT_TESTS("world", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, an_overlap_with_a_socket_of_ours_is_told_as_such);
 	   tcase_add_loop_test(tests, an_address_that_cannot_be_had_is_explained, 0,
 		   sizeof(addresses) / sizeof(addresses[0]));
+	   tcase_add_test(tests, another_users_socket_is_not_taken_for_a_program);
 	   tcase_add_loop_test(tests, a_backlog_that_the_kernel_cuts_is_told, 0,
 		   sizeof(limits) / sizeof(limits[0]));
 	   tcase_add_loop_test(tests, a_dangerous_kernel_setting_is_a_warning_with_its_command, 0,
