@@ -86,15 +86,15 @@ board_wait_write(const char *name, const struct board_load *load, struct text *t
 	switch (board_wait_reason(load)) {
 	case BOARD_WAIT_ACCEPT:
 		text_add(text,
-			"back end %s leaves %" PRIu64 " connections without an answer, as many as "
+			"back end %s leaves %" PRIu64 " connection%s without an answer, as many as "
 			"its backlog: it is stopped or overloaded; look there",
-			name, load->queued);
+			name, load->queued, load->queued == 1 ? "" : "s");
 		return;
 	case BOARD_WAIT_PLACES:
 		text_add(text,
-			"back end %s has %" PRIu64 " connections, max_connections = %" PRIu64
+			"back end %s has %" PRIu64 " connection%s, max_connections = %" PRIu64
 			"; raise it if it bears more, or add servers",
-			name, load->held, load->max_connections);
+			name, load->held, load->held == 1 ? "" : "s", load->max_connections);
 		return;
 	case BOARD_WAIT_UNKNOWN:
 		break;

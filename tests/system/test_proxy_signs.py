@@ -129,7 +129,7 @@ def test_a_long_wait_is_told_with_its_reason_and_its_end(proxy):
         wait_for("a place", lambda: row(proxy)["open"] == 1)
         with client.connect() as second:
             line = proxy.wait_log("upstream be: 1 client waits for a place, the first for ", limit=30)
-            assert "be/127.0.0.1:7100 leaves 1 connections without an answer, as many as its " \
+            assert "be/127.0.0.1:7100 leaves 1 connection without an answer, as many as its " \
                 "backlog: it is stopped or overloaded" in line
             assert "queue_timeout = 30s is turned away" in line
             assert "upstream be: clients that wait for a place: 1, the first for " in \

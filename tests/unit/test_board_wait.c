@@ -14,6 +14,12 @@ static const struct {
 	{{true, 5, 5, 5, 5}, BOARD_WAIT_ACCEPT,
 		"back end java/a leaves 5 connections without an answer, as many as its backlog: "
 		"it is stopped or overloaded; look there"},
+	{{true, 1, 5, 1, 1}, BOARD_WAIT_ACCEPT,
+		"back end java/a leaves 1 connection without an answer, as many as its backlog: it "
+		"is stopped or overloaded; look there"},
+	{{true, 1, 1, 0, 50}, BOARD_WAIT_PLACES,
+		"back end java/a has 1 connection, max_connections = 1; raise it if it bears more, "
+		"or add servers"},
 	{{true, 5, 5, 0, 50}, BOARD_WAIT_PLACES,
 		"back end java/a has 5 connections, max_connections = 5; raise it if it bears "
 		"more, or add servers"},
