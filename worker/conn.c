@@ -27,18 +27,6 @@
 #define LOG_INTERVAL_MS 10000
 #define MS_PER_TENTH    100
 
-void *
-conn_state(struct conn *conn)
-{
-	return conn + 1;
-}
-
-int
-conn_fd(const struct conn *conn)
-{
-	return conn->watcher.fd;
-}
-
 size_t
 conn_room(const struct conn *conn)
 {
@@ -372,6 +360,8 @@ conn_apply(struct conn *conn, struct verdict verdict)
 	switch (verdict.kind) {
 	case VERDICT_GO_ON:
 		conn_watch(conn);
+		break;
+	case VERDICT_SAME:
 		break;
 	case VERDICT_DONE:
 		conn_finish(conn, verdict.reason);

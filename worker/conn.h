@@ -28,21 +28,22 @@ enum conn_phase {
 			   to it */
 };
 
+/* What each message needs is together: last here, and first in the protocol's state behind it. */
 struct conn {
-	ev_io watcher;
-	struct deadline activity; /* idle, writing or lingering */
-	struct deadline lifetime;
 	struct conn *prev, *next; /* in the service's list */
-	struct settings *settings;
-	struct output *pending; /* NULL: nothing is owed */
-	union peer peer;        /* the client; in the prelude whoever has connected */
+	struct deadline lifetime;
+	union peer peer;  /* the client; in the prelude whoever has connected */
+	uint32_t serial;  /* unique in its slot, in the order of accept */
+	uint32_t born_ds; /* monotonic, in tenths of a second */
 	uint16_t born_turn;
+	uint8_t reason;          /* enum close_reason, in the last two phases */
 	uint8_t phase : 4;       /* enum conn_phase */
 	uint8_t is_admitted : 1; /* past the gate: its protocol knows of it */
 	uint8_t is_counted : 1;  /* among those of its source */
-	uint8_t reason;          /* enum close_reason, in the last two phases */
-	uint32_t serial;         /* unique in its slot, in the order of accept */
-	uint32_t born_ds;        /* monotonic, in tenths of a second */
+	struct settings *settings;
+	struct output *pending;   /* NULL: nothing is owed */
+	struct deadline activity; /* idle, writing or lingering */
+	ev_io watcher;
 };
 
 /** Begin to serve an accepted socket, for which a place was claimed (admission.h).
@@ -64,8 +65,16 @@ int64_t conn_age_ms(const struct conn *conn, int64_t now_ms);
 /* For protocols. */
 
 /** The protocol's own bytes. */
-void *conn_state(struct conn *conn);
-int conn_fd(const struct conn *conn);
+static inline void *
+conn_state(struct conn *conn)
+{
+	return conn + 1;
+}
+static inline int
+conn_fd(const struct conn *conn)
+{
+	return conn->watcher.fd;
+}
 /** Send at once what the socket takes and keep the rest. Over the ceiling of pending output, or
  *  for want of memory, the verdict ends the connection. */
 struct verdict conn_send(struct conn *conn, const void *bytes, size_t len) MUST_CHECK;

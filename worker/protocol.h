@@ -1,7 +1,7 @@
 /* What a protocol handler is: a table of hooks, bound to its row of common/protocols.def.
  *
  * A hook takes one step and returns a verdict; only conn.c closes. It may send with conn_send and
- * must not touch the connection after a verdict other than verdict_go_on. */
+ * must not touch the connection after a verdict that ends it. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,6 +14,7 @@ struct deadline;
 
 enum verdict_kind {
 	VERDICT_GO_ON,
+	VERDICT_SAME,  /* go on, and what the client's socket is watched for is right as it is */
 	VERDICT_DONE,  /* end the connection once everything owed to the client was sent */
 	VERDICT_FAILED /* end it now; a client that was still owed something sees a reset */
 };
@@ -26,6 +27,11 @@ static inline struct verdict
 verdict_go_on(void)
 {
 	return (struct verdict){.kind = VERDICT_GO_ON};
+}
+static inline struct verdict
+verdict_same(void)
+{
+	return (struct verdict){.kind = VERDICT_SAME};
 }
 static inline struct verdict
 verdict_done(enum close_reason reason)

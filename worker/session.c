@@ -85,25 +85,12 @@ session_is_over(struct session *session, struct service *service)
 	return session->is_cut ? verdict_done(reason) : verdict_failed(reason);
 }
 
-/* Nothing is kept and nobody has ended, as after most messages: what is waited for is the same. */
-static bool
-is_calm(const struct session *session)
-{
-	return session->state == SESSION_OPEN && session->waits_for == WAIT_NOTHING &&
-	       (session->back.events & (EV_READ | EV_WRITE)) == EV_READ && !session->up.has_ended &&
-	       !session->down.has_ended && stream_kept(&session->up) == 0 &&
-	       stream_kept(&session->down) == 0;
-}
-
 struct verdict
 session_settle(struct conn *conn, struct session *session, bool was_taken)
 {
 	bool up_is_over = session->state == SESSION_OPEN && is_passed_on(&session->up);
 	bool down_is_over = is_passed_on(&session->down);
 
-	if (is_calm(session)) {
-		return verdict_go_on();
-	}
 	if (up_is_over && down_is_over) {
 		watch_back(conn, session);
 		return session_is_over(session, session_service(conn));
@@ -178,6 +165,24 @@ count_up(struct session *session, size_t sent_bytes)
 	}
 }
 
+static bool
+is_reading_only(const ev_io *watcher)
+{
+	return (watcher->events & (EV_READ | EV_WRITE)) == EV_READ;
+}
+
+/* As with most messages: all that was read went out, and before it nothing was kept and nobody had
+ * ended, so there is nothing to settle. */
+static bool
+is_passed_calmly(
+	const struct conn *conn, const struct session *session, const struct stream_step *step)
+{
+	return step->progress == STREAM_MOVED && step->sent_bytes == step->read_bytes &&
+	       session->state == SESSION_OPEN && session->waits_for == WAIT_NOTHING &&
+	       conn->pending == NULL && is_reading_only(&conn->watcher) &&
+	       is_reading_only(&session->back);
+}
+
 static struct verdict
 move_up(struct conn *conn, struct session *session)
 {
@@ -187,6 +192,11 @@ move_up(struct conn *conn, struct session *session)
 
 	account_received(conn, step.read_bytes);
 	count_up(session, step.sent_bytes);
+	if (is_passed_calmly(conn, session, &step)) {
+		conn->phase = CONN_OPEN;
+		timeouts_on_activity(conn);
+		return verdict_same();
+	}
 	switch (step.progress) {
 	case STREAM_MOVED:
 		conn->phase = CONN_OPEN;
@@ -221,9 +231,15 @@ move_down(struct conn *conn, struct session *session)
 	account_sent(conn, step.sent_bytes);
 	account_back(conn, 0, step.read_bytes);
 	upstream_count(&session->request, 0, step.read_bytes);
+	if (step.read_bytes > 0) {
+		upstream_proven(&session->request);
+	}
+	if (is_passed_calmly(conn, session, &step)) {
+		timeouts_on_activity(conn);
+		return verdict_same();
+	}
 	switch (step.progress) {
 	case STREAM_MOVED:
-		upstream_proven(&session->request);
 		session_is_active(conn, had_pending);
 		break;
 	case STREAM_DRY:

@@ -314,6 +314,41 @@ START_TEST(a_slow_reader_is_waited_for)
 }
 END_TEST
 
+static bool
+is_read_only(const ev_io *watcher)
+{
+	return (watcher->events & (EV_READ | EV_WRITE)) == EV_READ;
+}
+
+/* Whichever side did not read, both are read from again, and words go there and back. */
+START_TEST(after_a_jam_all_is_as_before)
+{
+	bool is_client = _i == 0;
+	int client, server, slow;
+	static char bytes[1 << 20];
+
+	stage_open("");
+	session_begin(&client, &server);
+	fill(is_client ? server : client);
+	slow = is_client ? client : server;
+	while (!is_read_only(&room.service.conns->watcher) || !is_read_only(&session()->back)) {
+		(void)recv(slow, bytes, sizeof(bytes), MSG_DONTWAIT);
+		room_turn();
+	}
+	while (help_waits(slow, POLLIN, 0) || net_unacknowledged_bytes(session()->back.fd) > 0 ||
+		net_unacknowledged_bytes(conn_fd(room.service.conns)) > 0) {
+		(void)recv(slow, bytes, sizeof(bytes), MSG_DONTWAIT);
+		room_turn();
+	}
+	expect_word(client, server);
+	expect_word(server, client);
+	ck_assert_int_eq(session()->waits_for, WAIT_NOTHING);
+	close(client);
+	close(server);
+	stage_close();
+}
+END_TEST
+
 START_TEST(what_comes_the_other_way_is_no_reason_to_wait_longer)
 {
 	int client, server;
@@ -490,6 +525,7 @@ UNIT_TESTS("session", tcase_add_test(tests, words_go_there_and_back);
 	   tcase_add_loop_test(tests, a_reset_after_an_end_is_found, 0, 2);
 	   tcase_add_loop_test(tests, a_side_that_takes_nothing_has_limited_time, 0, 2);
 	   tcase_add_loop_test(tests, a_slow_reader_is_waited_for, 0, 2);
+	   tcase_add_loop_test(tests, after_a_jam_all_is_as_before, 0, 2);
 	   tcase_add_test(tests, what_comes_the_other_way_is_no_reason_to_wait_longer);
 	   tcase_add_loop_test(tests, a_half_closed_session_has_limited_time_after_each_byte, 0, 2);
 	   tcase_add_test(tests, a_session_that_lives_is_kept_alive_and_a_short_one_does_not_pay);
