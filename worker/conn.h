@@ -40,6 +40,7 @@ struct conn {
 	uint8_t phase : 4;       /* enum conn_phase */
 	uint8_t is_admitted : 1; /* past the gate: its protocol knows of it */
 	uint8_t is_counted : 1;  /* among those of its source */
+	uint8_t is_active : 1;   /* `activity` is, or was last, on the list of the active ones */
 	struct settings *settings;
 	struct output *pending;   /* NULL: nothing is owed */
 	struct deadline activity; /* idle, writing or lingering */

@@ -1,4 +1,5 @@
-/* The time is that of the turn, so refreshing a deadline is a list move and nothing else. */
+/* The time is that of the turn, so refreshing a deadline is a list move and nothing else; and not
+ * even that when it is where it was put in the same millisecond. */
 #include "worker/timeouts.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ conn_now_ms(const struct conn *conn)
 static void
 activity_set(struct conn *conn, struct deadline_list *list)
 {
+	conn->is_active = list == conn->settings->timeouts.active;
 	deadline_set(conn_deadlines(conn), &conn->activity, list, conn_now_ms(conn));
 }
 
@@ -276,7 +278,12 @@ timeouts_on_prelude(struct conn *conn)
 void
 timeouts_on_activity(struct conn *conn)
 {
-	activity_set(conn, conn->settings->timeouts.active);
+	struct deadline_list *active = conn->settings->timeouts.active;
+
+	if (!conn->is_active ||
+		conn->activity.expires_ms != conn_now_ms(conn) + active->length_ms) {
+		activity_set(conn, active);
+	}
 }
 
 void
