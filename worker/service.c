@@ -1,7 +1,8 @@
-/* A turn of the loop: wake up, read the clock once, tell the watchdog that we live, serve what is
- * ready (accepts first), expire deadlines, look at queues and pauses when it is time, and set the
- * one timer to what is due next. Any turn does for the guard, so a busy worker has no extra ones.
- */
+/* A turn of the loop: set the one timer to what is due next, sleep, wake up, read the clock, tell
+ * the watchdog that we live, serve what is ready (accepts first), expire deadlines, and look at
+ * queues and pauses when it is time. Any turn does for the guard, so a busy worker has few extra
+ * ones. What is done once a turn is called by name here: watchers of libev's for it would cost more
+ * than most of it does. */
 #include "worker/service.h"
 
 #include <assert.h>
@@ -56,15 +57,13 @@ service_descriptors_left(const struct service *service)
 	return limit - reserve - service->descriptors_used;
 }
 
+/* libev calls it when it comes back from the kernel, before it calls any watcher. */
 static void
-service_begin_turn(struct ev_loop *loop, ev_check *watcher, int events)
+service_on_awake(struct ev_loop *loop)
 {
-	struct service *service = container_of(watcher, struct service, turn_begin);
-
+	struct service *service = ev_userdata(loop);
 	int64_t now_us = clock_monotonic_us();
 
-	(void)loop;
-	(void)events;
 	service->now_ms = now_us / 1000;
 	vitals_turn_begins(&service->vitals, now_us);
 	service->turn++;
@@ -116,13 +115,32 @@ service_next_ms(const struct service *service)
 	return service->paused_acceptors > 0 ? earlier(next_ms, service->next_tick_ms) : next_ms;
 }
 
+/* A timer that is early costs one turn in which nothing is due, one that is set anew each turn
+ * costs every turn. */
 static void
-service_end_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
+set_alarm(struct service *service)
 {
-	struct service *service = container_of(watcher, struct service, turn_end);
-	int64_t next_ms;
+	int64_t next_ms = service_next_ms(service);
 
-	(void)events;
+	if (next_ms < service->alarm_ms) {
+		service->alarm_ms = next_ms;
+		loop_timer_start(service->loop, &service->alarm,
+			next_ms > service->now_ms ? next_ms - service->now_ms : 0);
+	}
+}
+
+static void
+service_on_alarm(struct ev_loop *loop, struct loop_timer *timer)
+{
+	struct service *service = container_of(timer, struct service, alarm);
+
+	(void)loop;
+	service->alarm_ms = INT64_MAX; /* a turn is all that was wanted */
+}
+
+static void
+end_turn(struct service *service)
+{
 	(void)deadlines_expire(&service->deadlines, service->now_ms, EXPIRE_MAX);
 	if (pauses_are_due(service)) {
 		service->next_tick_ms = service->now_ms + pause_review(service);
@@ -131,29 +149,24 @@ service_end_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
 		service_guard(service);
 	}
 	session_log_flush(service);
-	next_ms = service_next_ms(service);
-	loop_timer_start(
-		loop, &service->wake, next_ms > service->now_ms ? next_ms - service->now_ms : 0);
 	vitals_turn_ends(&service->vitals);
 }
 
-static void
-service_on_wake(struct ev_loop *loop, struct loop_timer *timer)
+void
+service_turn(struct service *service)
 {
-	(void)loop;
-	(void)timer; /* a turn is all that was wanted */
+	set_alarm(service);
+	ev_run(service->loop, EVRUN_ONCE);
+	end_turn(service);
 }
 
-/* The watchers of the turn do not keep the loop alive by themselves. */
 static void
-start_watchers(struct service *service)
+start_loop(struct service *service)
 {
-	ev_check_init(&service->turn_begin, service_begin_turn);
-	ev_set_priority(&service->turn_begin, EV_MAXPRI);
-	ev_check_start(service->loop, &service->turn_begin);
-	ev_prepare_init(&service->turn_end, service_end_turn);
-	ev_prepare_start(service->loop, &service->turn_end);
-	loop_timer_init(&service->wake, service_on_wake);
+	ev_set_userdata(service->loop, service);
+	ev_set_loop_release_cb(service->loop, NULL, service_on_awake);
+	loop_timer_init(&service->alarm, service_on_alarm);
+	service->alarm_ms = INT64_MAX;
 }
 
 /* Numbers of connections are not given again in this slot. */
@@ -193,7 +206,7 @@ service_init(struct service *service, const struct board *board, int slot, const
 	vitals_init(&service->vitals, service->slot);
 	service_read_descriptor_limit(service);
 	service->descriptors_used = descriptor_count_open();
-	start_watchers(service);
+	start_loop(service);
 	return 0;
 }
 

@@ -66,9 +66,8 @@ struct service {
 	int64_t wait_sample_until_ms; /* acceptor.c: how many clients came in this second */
 	unsigned wait_sample_count;
 
-	ev_check turn_begin;
-	ev_prepare turn_end;
-	struct loop_timer wake;
+	struct loop_timer alarm;
+	int64_t alarm_ms; /* when it rings; INT64_MAX: not set */
 };
 
 /** Make loop, scratch and watchers on an attached board. The service owns `board` from here on,
@@ -78,6 +77,9 @@ int service_init(struct service *service, const struct board *board, int slot, c
 	struct fault *why) MUST_CHECK;
 /** Connections and acceptors must be gone. */
 void service_fini(struct service *service);
+
+/** One turn of the loop: sleep until something is ready or due, and serve it. */
+void service_turn(struct service *service);
 
 /** Read the limit of descriptors again: prlimit(1) may have changed it. */
 void service_read_descriptor_limit(struct service *service);

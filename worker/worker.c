@@ -56,12 +56,8 @@ worker_report_soon(struct worker *worker)
 }
 
 static void
-worker_on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
+worker_after_turn(struct worker *worker)
 {
-	struct worker *worker = container_of(watcher, struct worker, on_turn_end);
-
-	(void)loop;
-	(void)events;
 	if (worker->state == WORKER_DRAINING && worker->service.conns == NULL) {
 		worker_enter(worker, WORKER_GONE, "all connections have ended");
 	} else if (worker->state < WORKER_DRAINING && reserve_is_used()) {
@@ -98,8 +94,6 @@ go(struct worker *worker)
 		conn_close(service->conns, CLOSE_drain);
 	}
 	loop_timer_stop(service->loop, &worker->drain_end);
-	ev_prepare_stop(service->loop, &worker->on_turn_end);
-	ev_break(service->loop, EVBREAK_ALL);
 }
 
 void
@@ -208,8 +202,6 @@ worker_start(struct worker *worker, const struct inherit *inherit, struct fault 
 	}
 	ev_signal_init(&worker->on_term, worker_on_term, SIGTERM);
 	ev_signal_start(worker->service.loop, &worker->on_term);
-	ev_prepare_init(&worker->on_turn_end, worker_on_turn_end);
-	ev_prepare_start(worker->service.loop, &worker->on_turn_end);
 	loop_timer_init(&worker->report, report_on_turn);
 	loop_timer_init(&worker->drain_end, drain_on_end);
 	worker->drain_end_ms = INT64_MAX;
@@ -233,7 +225,10 @@ worker_main(const struct inherit *inherit)
 		log_error("cannot start: %s", why.text);
 		return EXIT_FAILURE;
 	}
-	ev_run(worker.service.loop, 0);
+	while (worker.state != WORKER_GONE) {
+		service_turn(&worker.service);
+		worker_after_turn(&worker);
+	}
 	ev_signal_stop(worker.service.loop, &worker.on_term);
 	control_stop(&worker.control);
 	upstreams_fini(&worker.service);

@@ -23,7 +23,6 @@ struct worker {
 	struct service service;
 	struct control control;
 	ev_signal on_term;
-	ev_prepare on_turn_end;   /* while draining: to see the last connection end */
 	struct loop_timer report; /* of what can be seen only after a turn */
 	struct loop_timer drain_end;
 	int64_t drain_end_ms;

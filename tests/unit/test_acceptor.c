@@ -21,7 +21,7 @@ open_door(void)
 	int fd = help_listen_explicit(4096, &address);
 
 	ck_assert_int_eq(acceptor_open(&room.service, NUMBER, fd, room.settings, &acceptor), 0);
-	ev_run(room.service.loop, EVRUN_NOWAIT);
+	room_turn_at_once();
 	client_count = 0;
 }
 
@@ -53,13 +53,6 @@ leave(void)
 	room_close();
 }
 
-/* Whatever is due in the turn, and no waiting. */
-static void
-turn(void)
-{
-	ev_run(room.service.loop, EVRUN_NOWAIT);
-}
-
 static void
 add_worker(uint64_t open)
 {
@@ -83,7 +76,7 @@ START_TEST(a_turn_takes_a_batch_and_never_tries_an_empty_queue)
 	room_open();
 	open_door();
 	connect_clients(batches[_i].clients);
-	turn();
+	room_turn_at_once();
 	ck_assert_uint_eq(room.service.open, batches[_i].first_turn);
 	room_turn_until(room.service.open == batches[_i].clients);
 	ck_assert_uint_eq(room_worker_stat(STAT_WORKER_empty_accepts), 0);
@@ -104,7 +97,7 @@ START_TEST(the_peer_is_known_even_if_it_reset_in_the_queue)
 	from = help_bound(clients[0], false);
 	net_reset_on_close(clients[0]);
 	close(clients[--client_count]);
-	turn();
+	room_turn_at_once();
 	conn = room.service.conns;
 	ck_assert_ptr_nonnull(conn);
 	ck_assert_uint_eq(conn->peer.in4.sin_port, from.in4.sin_port);
@@ -238,7 +231,7 @@ START_TEST(a_deep_queue_is_everybodys)
 	acceptor->queue_limit = 32; /* deep from 3 on */
 	connect_clients(CLIENTS);
 	for (int i = 0; i < 3; i++) {
-		turn();
+		room_turn_at_once();
 		acceptor->queue_limit = 32;
 	}
 	ck_assert_uint_ge(room.service.open, CLIENTS - 2);

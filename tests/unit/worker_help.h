@@ -122,7 +122,26 @@ room_close(void)
 static inline void
 room_turn(void)
 {
-	ev_run(room.service.loop, EVRUN_ONCE);
+	service_turn(&room.service);
+}
+
+static inline void
+room_on_alarm(struct ev_loop *loop, struct loop_timer *alarm)
+{
+	(void)loop;
+	(void)alarm;
+}
+
+/** One turn for what is ready or due, and no waiting. */
+static inline void
+room_turn_at_once(void)
+{
+	struct loop_timer alarm;
+
+	loop_timer_init(&alarm, room_on_alarm);
+	loop_timer_start(room.service.loop, &alarm, 0);
+	room_turn();
+	loop_timer_stop(room.service.loop, &alarm);
 }
 
 #define room_turn_until(condition)                                                                 \
