@@ -122,6 +122,12 @@ refuse_form(const char *string, struct fault *why)
 	size_t len = strlen(string), host_len = strcspn(string, ":");
 	const char *end = strchr(string, ']');
 
+	if (strncmp(string + host_len, "://", 3) == 0 &&
+		strncmp(string, UNIX_PREFIX, strlen(UNIX_PREFIX)) != 0) {
+		return fault_say(why, EINVAL,
+			"a URL; allowed: " ALLOWED_FORMS
+			"; hint: write its host and its port alone");
+	}
 	if (is_name(string, len)) {
 		return fault_say(why, EINVAL,
 			"'%s' has no port; hint: write '%s:80', or 'srv:%s' for a name whose SRV "
