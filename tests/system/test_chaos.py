@@ -117,8 +117,7 @@ def bytes_fit(line, operation):
     if line["reason"] == "gone_in_queue":
         return received == sent == 0
     to_server, from_server = int(line["to_server_bytes"]), int(line["from_server_bytes"])
-    is_whole = operation.outcome == "ok" and line["reason"] in ("client", "backend")
-    if is_whole and operation.kind != "back_ends_first":
+    if operation.outcome == "ok" and line["reason"] == "client":
         return (received, sent) == (to_server, from_server) == (operation.sent, operation.got)
     return (to_server <= received <= operation.sent and
             operation.got <= sent <= from_server)
@@ -231,7 +230,7 @@ def measure(proxy):
 # Lines of level error that chaos provokes.
 DEATH = r"worker \d+ \(pid (\d+)\) (?:made no progress|killed by|exited with|stack)"
 # A message comes with descriptors for which there is no number: who cannot know what it missed goes.
-DEAF = r"worker \d+\[(\d+)\]: cannot listen to the master: Too many open files"
+DEAF = r"worker \d+\[(\d+)\]: cannot (?:listen to the master|start).*: Too many open files"
 
 
 def check_deaths(proxy, faults):
