@@ -207,7 +207,7 @@ def test_a_kill_is_answered_although_its_worker_dies_over_it(server):
     with client.connect() as sock:
         client.ask(sock)
         chosen = asked_json(server, "connections")["connections"][0]["id"]
-        os.kill(server.worker_of(sock), signal.SIGSTOP)
+        processes.stop(server.worker_of(sock))
         result = acceptctl(server, "kill", chosen)
         assert result.returncode == NEGATIVE and "is not there (any more)" in result.stderr
         wait_for("both workers", lambda: len(server.workers()) == 2)

@@ -111,7 +111,7 @@ def test_every_worker_serves(server):
     socks = [client.connect() for _ in range(48)]
     for sock in socks:
         assert client.ask(sock) == b"hello\n"
-    assert len({server.worker_of(sock) for sock in socks}) == 3
+    assert len(set(server.workers_of(socks))) == 3
 
 
 def test_pinning_gives_each_worker_one_processor(server):

@@ -182,21 +182,19 @@ class Acceptd:
 
     def worker_of(self, sock):
         """The worker that holds the other end of this client's TCP connection."""
-        inode = self._server_inode(sock)
-        for pid in self.workers().values():
-            if f"socket:[{inode}]" in processes.descriptors(pid).values():
-                return pid
-        raise AssertionError("no worker holds this connection")
+        return self.workers_of([sock])[0]
 
-    @staticmethod
-    def _server_inode(sock):
-        client = sock.getsockname()[1]
+    def workers_of(self, socks):
+        """The same of many, in their order."""
+        holders = {what: pid for pid in self.workers().values()
+                   for what in processes.descriptors(pid).values()}
         with open(f"/proc/{os.getpid()}/net/tcp", encoding="ascii") as file:
-            for line in file.readlines()[1:]:
-                fields = line.split()
-                if int(fields[2].rsplit(":", 1)[1], 16) == client and fields[9] != "0":
-                    return fields[9]
-        raise AssertionError("the server has not accepted this connection")
+            rows = [line.split() for line in file.readlines()[1:]]
+        found = {int(row[2].rpartition(":")[2], 16): holders[f"socket:[{row[9]}]"]
+                 for row in rows if f"socket:[{row[9]}]" in holders}
+        ports = [sock.getsockname()[1] for sock in socks]
+        assert set(ports) <= set(found), "no worker holds this connection"
+        return [found[port] for port in ports]
 
     def reload(self, expect=RELOADED, write=True, limit=PATIENCE):
         """Write the configuration, send HUP, wait for the verdict. @return the line"""
