@@ -94,6 +94,9 @@ is on a machine to itself; but the faster it is, the more often it sleeps and th
 better than they are. In turns on one core, all find the same batches: this is the sharper comparison, in which the
 floor equals itself within 2 %. Blocks are measured there only: on a core of its own who splices is done with a block long before
 client and back end, which copy it four times, have the next one ready, and pays for a sleep and a wake-up instead of for the block.
+Receive buffers keep the size they begin with (`net.ipv4.tcp_moderate_rcvbuf` is 0 in the run's namespace): how far one has
+grown decides whether its acknowledgements are made in the time of the sender or of the receiver. The segments are the same, but by
+chance a tenth of a block is counted for one process or for another.
 
 {proxy}
 
