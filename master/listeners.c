@@ -38,13 +38,15 @@ listeners_describe(const struct listeners *listeners, size_t *cursor,
 	*fd_count = 0;
 	for (; *cursor < listeners->count && payload->count < SOCKETS_PER_MESSAGE; (*cursor)++) {
 		const struct listening_socket *socket = &listeners->sockets[*cursor];
+		bool is_new = knows == NULL || !knows(child, socket->number);
 		uint32_t at = payload->count;
 
-		if (socket->is_released) {
+		/* A queue on its way out is emptied by those who had it. */
+		if (socket->is_released || (socket->is_retiring && is_new)) {
 			continue;
 		}
 		listeners_describe_socket(socket, &payload->sockets[at]);
-		if (knows == NULL || !knows(child, socket->number)) {
+		if (is_new) {
 			payload->new_mask[at / 32] |= 1U << (at % 32);
 			fds[(*fd_count)++] = socket->fd;
 		}
@@ -187,6 +189,17 @@ listeners_count_waiting(const struct listeners *listeners)
 		}
 	}
 	return waiting;
+}
+
+bool
+listeners_are_retiring(const struct listeners *listeners)
+{
+	for (size_t i = 0; i < listeners->count; i++) {
+		if (listeners->sockets[i].is_retiring) {
+			return true;
+		}
+	}
+	return false;
 }
 
 void

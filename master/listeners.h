@@ -74,6 +74,8 @@ void listeners_shut_out_socket(struct listening_socket *socket);
 void listeners_shut_out(struct listeners *listeners);
 /** How many clients wait in all queues that nobody can join any more. */
 uint64_t listeners_count_waiting(const struct listeners *listeners);
+/** Whether any socket is on its way out. */
+bool listeners_are_retiring(const struct listeners *listeners);
 /** Close one socket, or give it back to the activation; a unix socket's path is removed if it is
  *  still the one we made. */
 void listeners_close_socket(struct listeners *listeners, struct listening_socket *socket);

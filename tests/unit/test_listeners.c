@@ -436,6 +436,24 @@ START_TEST(a_child_is_told_of_all_and_given_what_it_lacks)
 }
 END_TEST
 
+/* A worker knows nothing of its listener: those that had it before empty it. */
+START_TEST(a_child_does_not_hear_of_a_queue_on_its_way_out_that_it_never_had)
+{
+	struct channel_listeners payload;
+	int fds[CHANNEL_DESCRIPTORS_MAX];
+	size_t fd_count, cursor = 0;
+
+	change_to(0, 3);
+	listeners.sockets[1].is_retiring = true;
+	ck_assert(listeners_are_retiring(&listeners));
+	ck_assert(
+		listeners_describe(&listeners, &cursor, knows_odd, NULL, &payload, fds, &fd_count));
+	ck_assert_uint_eq(payload.count, 2);
+	ck_assert_uint_eq(payload.sockets[1].number, listeners.sockets[2].number);
+	ck_assert_uint_eq(fd_count, 0);
+}
+END_TEST
+
 START_TEST(a_long_list_takes_several_messages_and_skips_what_was_released)
 {
 	enum { COUNT = 130 };
@@ -479,4 +497,5 @@ UNIT_TESTS("listeners", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, a_path_that_somebody_else_took_is_left_alone);
 	   tcase_add_test(tests, a_passed_socket_is_used_and_given_back);
 	   tcase_add_test(tests, a_child_is_told_of_all_and_given_what_it_lacks);
+	   tcase_add_test(tests, a_child_does_not_hear_of_a_queue_on_its_way_out_that_it_never_had);
 	   tcase_add_test(tests, a_long_list_takes_several_messages_and_skips_what_was_released);)
