@@ -17,9 +17,12 @@
 #include "common/descriptor.h"
 #include "common/fault.h"
 
+#ifndef BOARD_VERSION
+#define BOARD_VERSION 1
+#endif
+
 enum {
 	BOARD_MAGIC = 0x61636264, /* "acbd" */
-	BOARD_VERSION = 1,
 	BOARD_READ_TRIES = 1000,
 };
 
@@ -256,6 +259,31 @@ board_attach(struct board *board, int fd, int slot, struct fault *why)
 		return status;
 	}
 	*board = attached;
+	return 0;
+}
+
+int
+board_adopt(struct board *board, int fd, struct fault *why)
+{
+	struct board adopted;
+	char *base;
+	int status = check_file(fd, why);
+
+	if (status < 0) {
+		return status;
+	}
+	base = map_aligned(PROT_READ | PROT_WRITE, fd);
+	if (base == MAP_FAILED) {
+		return fault_set(why, errno, "cannot map the shared segment");
+	}
+	board_place(&adopted, base);
+	adopted.writable = (struct board_master *)base;
+	status = check_head(adopted.master, why);
+	if (status < 0) {
+		board_detach(&adopted);
+		return status;
+	}
+	*board = adopted;
 	return 0;
 }
 

@@ -394,6 +394,9 @@ int board_create(struct board *board, int *fd, struct fault *why) MUST_CHECK;
  *  closed afterwards, and then this process can write nothing else of the board, whatever it tries
  *  (unless /proc is missing). @return 0; -EPROTO when it is another build's board */
 int board_attach(struct board *board, int fd, int slot, struct fault *why) MUST_CHECK;
+/** Map it writable, as the program that takes the master's place in an upgrade: the counters go on.
+ *  @return 0; -EPROTO when it is another build's board */
+int board_adopt(struct board *board, int fd, struct fault *why) MUST_CHECK;
 void board_detach(struct board *board);
 
 /** The row index of a listener name: the one it had before, or a new one. Master only.

@@ -349,6 +349,35 @@ channel_type_name(enum channel_type type)
 	return (unsigned)type < CHANNEL_TYPE_COUNT ? grammar[type].name : "unknown";
 }
 
+/* FNV-1a over the rows: a message that is added, removed or has another size makes another
+ * language. One whose fields change their meaning only does not show here: raise the number. */
+#define CHANNEL_MEANING 1
+
+static uint64_t
+add_bytes(uint64_t hash, const void *bytes, size_t len)
+{
+	for (size_t at = 0; at < len; at++) {
+		hash = (hash ^ ((const unsigned char *)bytes)[at]) * 0x100000001b3;
+	}
+	return hash;
+}
+
+uint64_t
+channel_version(void)
+{
+	uint64_t hash = 0xcbf29ce484222325 ^ CHANNEL_MEANING;
+
+	for (size_t type = 0; type < CHANNEL_TYPE_COUNT; type++) {
+		const struct grammar *row = &grammar[type];
+		const uint64_t shape[] = {
+			(uint64_t)row->reader, row->payload_size, row->fewest_fds, row->most_fds};
+
+		hash = add_bytes(hash, row->name, strlen(row->name) + 1);
+		hash = add_bytes(hash, shape, sizeof(shape));
+	}
+	return hash;
+}
+
 bool
 channel_parse_connection(const char *word, int *slot, uint32_t *serial)
 {

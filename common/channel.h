@@ -92,8 +92,10 @@ struct channel_commit {
 struct channel_number {
 	uint32_t number; /* RELEASE, RELEASED: of the socket; LIST: of the request */
 };
+/* It may take as long as its connections do. */
+#define CHANNEL_NO_LIMIT (-1)
 struct channel_drain {
-	int64_t drain_timeout_ms; /* 0: at once */
+	int64_t drain_timeout_ms; /* 0: at once; CHANNEL_NO_LIMIT */
 };
 struct channel_refused {
 	uint64_t generation;
@@ -112,6 +114,7 @@ enum channel_command {
 	COMMAND_LIST,   /* every worker's connections come as ROWS */
 	COMMAND_KILL,   /* argument: "SLOT-SERIAL" of a connection */
 	COMMAND_SERVER, /* argument: "UPSTREAM/SERVER drain", "SERVER weight 3"… */
+	COMMAND_UPGRADE,
 	COMMAND_COUNT
 };
 struct channel_request {
@@ -240,5 +243,7 @@ int channel_receive(int fd, enum channel_side side, struct channel_message *mess
 /** Close the descriptors that nobody took (took: set to -1). */
 void channel_message_close(struct channel_message *message);
 const char *channel_type_name(enum channel_type type);
+/** A number for the language as a whole: programs that have the same one understand each other. */
+uint64_t channel_version(void);
 /** The name of a connection, "SLOT-SERIAL", as operators write it. @return false when it is none */
 bool channel_parse_connection(const char *word, int *slot, uint32_t *serial) MUST_CHECK;

@@ -29,6 +29,8 @@ static const char *const kept[] = {
 static const char *const role_words[] = {
 	[ROLE_WORKER] = "worker",
 	[ROLE_MONITOR] = "monitor",
+	[ROLE_HEIR] = "heir",
+	[ROLE_CANDIDATE] = "candidate",
 };
 
 static void
@@ -41,7 +43,7 @@ write_variable(const struct inherit *inherit, char *into, size_t size)
 static bool
 is_possible(const struct inherit *inherit)
 {
-	int slots = inherit->role == ROLE_WORKER ? BOARD_SLOTS : 1;
+	int slots = inherit->role == ROLE_WORKER ? BOARD_SLOTS : inherit->role == ROLE_HEIR ? 2 : 1;
 
 	return inherit->slot >= 0 && inherit->slot < slots && inherit->channel > STDERR_FILENO;
 }
@@ -61,6 +63,17 @@ is_value_of(const char *value, enum inherit_role role, struct inherit *inherit)
 	return strcmp(strchr(space.variable, '=') + 1, value) == 0 && is_possible(inherit);
 }
 
+static bool
+is_value_of_any(const char *value, struct inherit *inherit)
+{
+	for (size_t role = ROLE_WORKER; role < ARRAY_LEN(role_words); role++) {
+		if (is_value_of(value, (enum inherit_role)role, inherit)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 int
 inherit_read(struct inherit *inherit)
 {
@@ -71,7 +84,7 @@ inherit_read(struct inherit *inherit)
 		*inherit = (struct inherit){.role = ROLE_MASTER, .slot = -1, .channel = -1};
 		return 0;
 	}
-	if (!is_value_of(value, ROLE_WORKER, &found) && !is_value_of(value, ROLE_MONITOR, &found)) {
+	if (!is_value_of_any(value, &found)) {
 		return -EINVAL;
 	}
 	if (fcntl(found.channel, F_SETFD, FD_CLOEXEC) < 0) {
@@ -120,4 +133,29 @@ inherit_write(const struct inherit *inherit, struct inherit_space *space)
 		}
 	}
 	space->environment[used] = NULL;
+}
+
+char **
+inherit_environment(const struct inherit *inherit)
+{
+	struct inherit_space space;
+	size_t count = 0, used = 0;
+	char **entries;
+
+	while (environ[count] != NULL) {
+		count++;
+	}
+	entries = malloc((count + 2) * sizeof(*entries) + sizeof(space.variable));
+	if (entries == NULL) {
+		return NULL;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (strncmp(environ[i], INHERIT_VARIABLE "=", sizeof(INHERIT_VARIABLE)) != 0) {
+			entries[used++] = environ[i];
+		}
+	}
+	entries[used] = (char *)&entries[count + 2];
+	write_variable(inherit, entries[used++], sizeof(space.variable));
+	entries[used] = NULL;
+	return entries;
 }

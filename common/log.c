@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -153,6 +154,28 @@ log_open(const char *target, struct fault *why)
 	if (target != log_state.target) {
 		strcpy(log_state.target, target);
 	}
+	return 0;
+}
+
+int
+log_adopt(const char *target, int fd, struct fault *why)
+{
+	struct log_output output;
+	enum log_sink sink;
+	const char *path;
+	int error;
+
+	error = log_parse_target(target, &sink, &path, why);
+	if (error != 0) {
+		return error;
+	}
+	log_output_adopt(sink, fd, &output);
+	if (sink == LOG_SYSLOG) {
+		output.syslog.sun_family = AF_UNIX;
+		strcpy(output.syslog.sun_path, path); /* its length was judged above */
+	}
+	log_switch(sink, &output);
+	strcpy(log_state.target, target);
 	return 0;
 }
 

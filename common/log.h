@@ -41,6 +41,10 @@ int log_parse_target(
  *  -EACCES, -ENOENT. For LOG_SYSLOG a missing daemon is no error: lines are dropped and counted
  *  until it comes. Before the first call lines go to the standard error. */
 int log_open(const char *target, struct fault *why) MUST_CHECK;
+/** Go on with what the program before in this process had opened for a target (-1: the standard
+ *  error will do). Takes the descriptor over. @return 0, or -EINVAL when the target makes no sense
+ */
+int log_adopt(const char *target, int fd, struct fault *why) MUST_CHECK;
 /** Open the same target again (SIGUSR1): a file, by its path; syslog is connected again on the same
  *  socket, which serves the children too. @return 0, or the errors of log_open */
 int log_reopen(struct fault *why) MUST_CHECK;

@@ -142,7 +142,8 @@ worker_drain(struct worker *worker, int64_t timeout_ms, const char *reason)
 	}
 	if (timeout_ms == 0) {
 		worker_enter(worker, WORKER_GONE, reason);
-	} else if (service->now_ms + timeout_ms < worker->drain_end_ms) {
+	} else if (timeout_ms != CHANNEL_NO_LIMIT &&
+		   service->now_ms + timeout_ms < worker->drain_end_ms) {
 		worker->drain_end_ms = service->now_ms + timeout_ms;
 		loop_timer_start(service->loop, &worker->drain_end, timeout_ms);
 	}

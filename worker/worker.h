@@ -34,5 +34,5 @@ void worker_enter(struct worker *worker, enum worker_state state, const char *re
 /** New sockets may have come: say after a turn how they are watched. */
 void worker_report_soon(struct worker *worker);
 /** Finish: no new clients, and what is left after `timeout_ms` is cut. While finishing already, an
- *  earlier end holds. */
+ *  earlier end holds. @param timeout_ms  0: at once; CHANNEL_NO_LIMIT */
 void worker_drain(struct worker *worker, int64_t timeout_ms, const char *reason);

@@ -590,6 +590,27 @@ START_TEST(no_part_of_it_is_dumped_with_a_core)
 }
 END_TEST
 
+/* The program of an upgrade goes on with it, and both see what the other writes. */
+START_TEST(a_successor_writes_the_same_board)
+{
+	struct board heir;
+
+	create();
+	stat_add(&board.writable->stats[STAT_MASTER_reloads], 41);
+	ck_assert_int_eq(board_adopt(&heir, memory, &why), 0);
+	ck_assert_ptr_nonnull(heir.writable);
+	stat_add(&heir.writable->stats[STAT_MASTER_reloads], 1);
+	stat_add(&heir.slots[BOARD_SLOTS - 1].stats[STAT_WORKER_starts], 1);
+	ck_assert_uint_eq(stat_get(&board.master->stats[STAT_MASTER_reloads]), 42);
+	ck_assert_uint_eq(stat_get(&board.slots[BOARD_SLOTS - 1].stats[STAT_WORKER_starts]), 1);
+	board_detach(&heir);
+	board.writable->layout++;
+	ck_assert_int_eq(board_adopt(&heir, memory, &why), -EPROTO);
+	ck_assert_ptr_nonnull(strstr(why.text, "another build's"));
+	destroy();
+}
+END_TEST
+
 UNIT_TESTS("board", tcase_add_test(tests, every_row_is_found_by_its_scope_and_index);
 	   tcase_add_test(tests, names_and_numbers_are_unique_within_their_scope);
 	   tcase_add_test(tests, a_fresh_board_costs_next_to_nothing);
@@ -597,6 +618,7 @@ UNIT_TESTS("board", tcase_add_test(tests, every_row_is_found_by_its_scope_and_in
 	   tcase_add_test(tests, a_listener_keeps_its_row_by_name); tcase_add_loop_test(tests,
 		   a_worker_can_write_its_own_slot_and_nothing_else, 0, (int)ARRAY_LEN(writers));
 	   tcase_add_test(tests, another_builds_board_is_refused);
+	   tcase_add_test(tests, a_successor_writes_the_same_board);
 	   tcase_add_test(tests, a_reader_never_sees_half_an_update);
 	   tcase_add_test(tests, totals_survive_writers_that_are_killed_at_any_moment);
 	   tcase_add_loop_test(tests, a_worker_killed_in_the_middle_of_an_update_is_buried_exactly,

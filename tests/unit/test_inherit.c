@@ -64,11 +64,35 @@ START_TEST(the_monitor_reads_back_its_role)
 END_TEST
 
 static const char *const damaged[] = {
-	"", "worker", "worker 1", "worker 1 ", "worker 1 900 ", "worker 1 900 4", " worker 1 900",
-	"worker  1 900", "worker +1 900", "worker 01 900", "worker -1 900", "worker 1024 900",
-	"worker 1 2", "worker 1 -1", "worker 1 99999999999", "worker 99999999999 900",
-	"master 1 900", "worker one 900", "monitor 1 900", "monitor -1 900", "monitor",
-	"monitor 0 2", "monitors 0 900", "worker 1 901", /* not open */
+	"",
+	"worker",
+	"worker 1",
+	"worker 1 ",
+	"worker 1 900 ",
+	"worker 1 900 4",
+	" worker 1 900",
+	"worker  1 900",
+	"worker +1 900",
+	"worker 01 900",
+	"worker -1 900",
+	"worker 1024 900",
+	"worker 1 2",
+	"worker 1 -1",
+	"worker 1 99999999999",
+	"worker 99999999999 900",
+	"master 1 900",
+	"worker one 900",
+	"monitor 1 900",
+	"monitor -1 900",
+	"monitor",
+	"monitor 0 2",
+	"monitors 0 900",
+	"worker 1 901", /* not open */
+	"heir 2 900",
+	"heir",
+	"heir 0 901",
+	"candidate 1 900",
+	"candidate 0",
 };
 
 START_TEST(a_damaged_variable_is_refused)
@@ -146,9 +170,39 @@ START_TEST(a_child_needs_no_environment_of_ours)
 }
 END_TEST
 
+static const struct inherit successors[] = {
+	{ROLE_HEIR, 0, 900}, {ROLE_HEIR, 1, 900}, {ROLE_CANDIDATE, 0, 900}};
+
+START_TEST(a_successor_gets_the_whole_environment_with_its_role)
+{
+	struct inherit read_back;
+	char **entries;
+
+	clearenv();
+	setenv("PATH", "/bin", 1);
+	setenv(VARIABLE, "an older one", 1);
+	ck_assert_int_eq(dup2(0, 900), 900);
+	entries = inherit_environment(&successors[_i]);
+	ck_assert_ptr_nonnull(entries);
+	ck_assert_str_eq(entries[0], "PATH=/bin");
+	ck_assert_ptr_nonnull(entries[1]);
+	ck_assert_ptr_null(entries[2]);
+	ck_assert_int_eq(putenv(entries[1]), 0);
+	ck_assert_int_eq(inherit_read(&read_back), 0);
+	ck_assert_int_eq(read_back.role, successors[_i].role);
+	ck_assert_int_eq(read_back.slot, successors[_i].slot);
+	ck_assert_int_eq(read_back.channel, 900);
+	unsetenv(VARIABLE);
+	free(entries);
+	close(900);
+}
+END_TEST
+
 UNIT_TESTS("inherit", tcase_add_test(tests, without_the_variable_we_are_the_master);
 	   tcase_add_test(tests, what_is_written_is_read_back);
 	   tcase_add_test(tests, the_monitor_reads_back_its_role);
 	   tcase_add_loop_test(tests, a_damaged_variable_is_refused, 0, (int)ARRAY_LEN(damaged));
 	   tcase_add_test(tests, only_the_listed_variables_pass_to_a_child);
-	   tcase_add_test(tests, a_child_needs_no_environment_of_ours);)
+	   tcase_add_test(tests, a_child_needs_no_environment_of_ours);
+	   tcase_add_loop_test(tests, a_successor_gets_the_whole_environment_with_its_role, 0,
+		   (int)ARRAY_LEN(successors));)

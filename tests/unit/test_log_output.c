@@ -373,6 +373,26 @@ START_TEST(only_who_opened_the_file_tends_it)
 }
 END_TEST
 
+/* After an upgrade: the descriptor is the one of the program before, the rest is as if we had
+ * opened it. */
+START_TEST(a_successor_goes_on_in_the_file_and_tends_it)
+{
+	const char *path = path_of("log");
+	struct fault why;
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(log_adopt(path, fd, &why), 0);
+	log_notice("x");
+	ck_assert_uint_eq(count_of(read_path(path), ": x\n"), 1);
+	ck_assert(!log_tend());
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert(log_tend());
+	ck_assert_uint_eq(count_of(read_path(path), "opened it anew"), 1);
+	ck_assert_int_eq(log_adopt("nonsense", fd, &why), -EINVAL);
+}
+END_TEST
+
 /* The limit of a file stands for a full disk: it too takes the beginning of a line. */
 START_TEST(a_torn_line_does_not_swallow_the_next)
 {
@@ -570,6 +590,26 @@ START_TEST(the_master_connects_the_socket_of_its_children_too)
 }
 END_TEST
 
+START_TEST(a_successor_finds_a_restarted_syslog_daemon)
+{
+	char target[256];
+	int old = daemon_start(), fd;
+	enum log_sink sink;
+	struct fault why;
+
+	snprintf(target, sizeof(target), "syslog:%s", path_of("socket"));
+	ck_assert_int_eq(log_open(target, &why), 0);
+	fd = dup(log_descriptor(&sink));
+	ck_assert_int_eq(log_adopt(target, fd, &why), 0);
+	log_notice("one");
+	ck_assert_ptr_nonnull(strstr(receive(old), ": one"));
+	daemon_stop(old);
+	fd = daemon_start();
+	log_notice("two");
+	ck_assert_ptr_nonnull(strstr(receive(fd), ": two"));
+}
+END_TEST
+
 START_TEST(a_stream_socket_is_no_syslog)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -603,6 +643,8 @@ UNIT_TESTS("log_output", tcase_add_checked_fixture(tests, set_up, tear_down);
 	   tcase_add_test(tests, a_removed_file_is_noticed_and_made_again);
 	   tcase_add_test(tests, a_removed_directory_is_complained_about_once);
 	   tcase_add_test(tests, only_who_opened_the_file_tends_it);
+	   tcase_add_test(tests, a_successor_goes_on_in_the_file_and_tends_it);
+	   tcase_add_test(tests, a_successor_finds_a_restarted_syslog_daemon);
 	   tcase_add_test(tests, a_torn_line_does_not_swallow_the_next);
 	   tcase_add_test(tests, a_full_disk_costs_lines_that_are_counted);
 	   tcase_add_test(tests, syslog_gets_datagrams_as_glibc_writes_them);
