@@ -147,6 +147,8 @@ struct config {
 	char *session_log; /* path; "" : none */
 	int64_t drain_timeout_ms;
 	int64_t hang_timeout_ms;
+	int64_t upgrade_timeout_ms;
+	int64_t upgrade_drain_timeout_ms; /* CONFIG_NONE */
 	int64_t max_connections;
 	int64_t source_table;                     /* sources that each worker can count */
 	int64_t crash_penalty_ms;                 /* CONFIG_NONE */

@@ -83,6 +83,14 @@ const struct option config_schema[] = {
 	 .fallback = "5s", .min = SECOND, .max = HOUR, .effect = EFFECT_AT_ONCE,
 	 .help = "A worker that makes no progress for so long, although it had CPU time, is "
 		 "replaced and its stack logged."},
+	{SERVER(upgrade_timeout_ms), .path = "upgrade_timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "60s", .min = 100, .max = HOUR, .effect = EFFECT_AT_ONCE,
+	 .help = "How long the program of an upgrade may take to show that it can take over; the upgrade is refused "
+		 "then, and nothing has changed."},
+	{SERVER(upgrade_drain_timeout_ms), .path = "upgrade_drain_timeout", .type = OPTION_DURATION_MS,
+	 .fallback = "none", .min = SECOND, .max = 365 * DAY, .words = NONE, .effect = EFFECT_AT_ONCE,
+	 .help = "How long connections may go on in the workers of the program before, after an upgrade; "
+		 "\"none\": until they end by themselves. What is open then is closed and counted."},
 	{SERVER(max_connections), .path = "max_connections", .type = OPTION_COUNT,
 	 .fallback = "100000", .min = 1, .max = CONFIG_CONNECTIONS_MAX, .effect = EFFECT_AT_ONCE,
 	 .help = "Connections open at the same time in all workers and listeners together; each "

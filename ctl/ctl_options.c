@@ -208,6 +208,7 @@ ctl_options_print_help(FILE *stream)
 		"  server NAME drain|ready|weight N|max N\n"
 		"                          what a back end is given from now on\n"
 		"  reload                  read the configuration again; says what came of it\n"
+		"  upgrade                 go on with the program that is installed now\n"
 		"  stop [now]              finish the connections and end; now: cut them\n"
 		"  doctor [--write FILE]   will this machine carry this configuration;\n"
 		"                          FILE: what to put into /etc/sysctl.d\n"

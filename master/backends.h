@@ -36,6 +36,8 @@ int backends_order(struct board *board, const char *order, char *text, size_t si
 /** "UPSTREAM/SERVER", of a place with its address: "UPSTREAM/NAME/1 (10.0.0.7:80)". @return buffer
  */
 const char *backends_name(const struct board *board, int server, char buffer[BACKENDS_NAME_MAX]);
+/** What the board says at the start has been told, by the program before. */
+void backends_watch_start(const struct board *board);
 /** Once a second: tell which servers went down or came up, which dropped our SYNs, and to which we
  *  have no local port left. */
 void backends_watch(struct master *master);

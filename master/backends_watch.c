@@ -254,16 +254,28 @@ tell_ports(struct master *master, int server, struct told *told)
 		backends_name(board, server, name), failures, span_s);
 }
 
+static bool
+is_used(const struct board *board, int server)
+{
+	return server < BOARD_SERVERS &&
+	       atomic_load_explicit(
+		       &board->writable->servers[server].is_used, memory_order_relaxed) != 0;
+}
+
+void
+backends_watch_start(const struct board *board)
+{
+	for (int i = 0; is_used(board, i); i++) {
+		watches[i].verdict = board_server_verdict(board, i);
+		watches[i].syn_retries.count = sum(board, i, STAT_SERVER_syn_retries);
+		watches[i].no_port.count = sum(board, i, STAT_SERVER_no_port);
+	}
+}
+
 void
 backends_watch(struct master *master)
 {
-	for (int i = 0; i < BOARD_SERVERS; i++) {
-		const struct board_server_head *head = &master->board.master->servers[i];
-
-		if (atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&head->is_used,
-			    memory_order_relaxed) == 0) {
-			return;
-		}
+	for (int i = 0; is_used(&master->board, i); i++) {
 		tell_state(master, i, &watches[i]);
 		tell_syns(master, i, &watches[i].syn_retries);
 		tell_ports(master, i, &watches[i].no_port);

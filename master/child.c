@@ -33,7 +33,7 @@ child_reports_free(struct child_report **reports, size_t count)
 	}
 }
 
-static NORETURN void
+NORETURN void
 child_fail(struct child_report *report, enum child_stage stage, int error)
 {
 	atomic_store(&report->error, error);
@@ -41,7 +41,7 @@ child_fail(struct child_report *report, enum child_stage stage, int error)
 	_exit(CHILD_NOT_BORN);
 }
 
-static void
+void
 child_reset_signals(void)
 {
 	struct sigaction action;

@@ -49,6 +49,10 @@ void child_reports_free(struct child_report **reports, size_t count);
  *  @return 0 and *pid; or the negative errno of fork. Whatever fails later ends the child with
  *          CHILD_NOT_BORN and a report */
 int child_start(const struct child_birth *birth, pid_t *pid) MUST_CHECK;
+/** What a child makes of itself between fork and exec: every signal as the kernel has it; or its
+ *  end, noted in the report. Async-signal-safe. */
+void child_reset_signals(void);
+NORETURN void child_fail(struct child_report *report, enum child_stage stage, int error);
 /** Why a child ended before its program ran: "cannot execute its program: …"; "" if it was born.
  *  @return buffer */
 const char *child_explain(const struct child_report *report, char *buffer, size_t size);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/channel.h"
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/descriptor.h"
@@ -41,10 +42,19 @@ fleet_on_step(void *context, int slot, enum slot_state from, enum slot_state to,
 }
 
 static int64_t
-fleet_drain_timeout(const struct fleet *fleet)
+fleet_drain_timeout(const struct fleet_worker *worker)
 {
-	return fleet->is_stopping ? fleet->stop_timeout_ms
-				  : fleet->master->config->drain_timeout_ms;
+	const struct fleet *fleet = worker->fleet;
+	const struct config *config = fleet->master->config;
+
+	if (fleet->is_stopping) {
+		return fleet->stop_timeout_ms;
+	}
+	if (!fleet_slot_of(worker)->is_old) {
+		return config->drain_timeout_ms;
+	}
+	return config->upgrade_drain_timeout_ms == CONFIG_NONE ? CHANNEL_NO_LIMIT
+							       : config->upgrade_drain_timeout_ms;
 }
 
 static void
@@ -55,7 +65,7 @@ fleet_take_step(struct fleet_worker *worker, const struct supervisor_step *step)
 		fleet_give_birth(worker);
 		break;
 	case SUPERVISOR_DRAIN:
-		fleet_drain_worker(worker, fleet_drain_timeout(worker->fleet), step->reason);
+		fleet_drain_worker(worker, fleet_drain_timeout(worker), step->reason);
 		break;
 	case SUPERVISOR_KILL:
 		fleet_kill_worker(worker, step->reason);
@@ -86,7 +96,10 @@ fleet_follow_supervisor(struct fleet *fleet)
 static bool
 fleet_has_refuser(const struct fleet *fleet, unsigned slot)
 {
-	return fleet->slots.at[slot].state == SLOT_READY && fleet->workers[slot].has_refused;
+	/* One of the program before may not know what the new configuration says; it goes anyway.
+	 */
+	return fleet->slots.at[slot].state == SLOT_READY && fleet->workers[slot].has_refused &&
+	       !fleet->slots.at[slot].is_old;
 }
 
 static bool
@@ -127,7 +140,8 @@ fleet_replace_refusers(struct fleet *fleet)
 				(unsigned long long)fleet->master->generation,
 				fleet->workers[i].complaint);
 		}
-		fleet_drain_worker(fleet_worker_at(fleet, (int)i), fleet_drain_timeout(fleet),
+		fleet_drain_worker(fleet_worker_at(fleet, (int)i),
+			fleet_drain_timeout(fleet_worker_at(fleet, (int)i)),
 			"it refused the configuration");
 		fleet_turn_soon(fleet);
 		if (!is_taken) {
@@ -280,7 +294,8 @@ fleet_serving(const struct fleet *fleet)
 	for (i = 0; i < fleet->slots.used; i++) {
 		const struct slot *slot = &fleet->slots.at[i];
 
-		count += slot->state == SLOT_READY && slot->generation == fleet->master->generation;
+		count += slot->state == SLOT_READY && !slot->is_old &&
+			 slot->generation == fleet->master->generation;
 	}
 	return count;
 }

@@ -12,6 +12,7 @@ struct channel_kill;
 struct fault;
 struct fleet;
 struct master;
+struct upgrade_state;
 
 /** Make the fleet, watchers included, and start `count` workers. A worker that cannot be forked is
  *  tried again later; only want of memory for the fleet itself is an error. */
@@ -33,6 +34,19 @@ unsigned fleet_serving(const struct fleet *fleet);
  * then never reported; so does fleet_drain */
 void fleet_apply(
 	struct fleet *fleet, void (*on_settled)(struct master *master, const char *failure));
+
+/** All that the fleet knows, for the program that takes over. @return 0 or -ENOMEM */
+int fleet_hand_over(const struct fleet *fleet, struct upgrade_state *state) MUST_CHECK;
+/** The same there, after fleet_start and before the loop: workers go on under us until as many of
+ *  our own program serve, unless they are of it. @return 0 or -ENOMEM */
+int fleet_take_over(
+	struct fleet *fleet, const struct upgrade_state *state, bool are_old) MUST_CHECK;
+/** Workers of the program before an upgrade that serve still. */
+unsigned fleet_outdated(const struct fleet *fleet);
+/** Workers that finish, and how many connections they have. */
+unsigned fleet_finishing(const struct fleet *fleet, uint64_t *connections);
+/** Whether there are slots for a second fleet beside this one. */
+bool fleet_has_room(const struct fleet *fleet);
 
 /** Tell every worker to close its copy of a retired socket. */
 void fleet_release_socket(struct fleet *fleet, uint32_t number);

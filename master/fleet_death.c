@@ -20,6 +20,7 @@
 #include "master/obituary.h"
 #include "master/penalty.h"
 #include "master/requests.h"
+#include "master/upgrade.h"
 
 #define LINE_MAX_BYTES 1000
 
@@ -305,7 +306,8 @@ fleet_reap(struct fleet *fleet)
 		(void)waitpid(info.si_pid, &status, 0);
 		if (slot >= 0) {
 			fleet_death_bury(fleet_worker_at(fleet, slot), status);
-		} else if (!monitor_child_reap(fleet->master->monitor, info.si_pid, status)) {
+		} else if (!monitor_child_reap(fleet->master->monitor, info.si_pid, status) &&
+			   !upgrade_reap(fleet->master, info.si_pid, status)) {
 			log_debug("process %d, none of our children, has ended", (int)info.si_pid);
 		}
 		info.si_pid = 0;

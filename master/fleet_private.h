@@ -76,7 +76,8 @@ struct fleet_worker *fleet_worker_at(struct fleet *fleet, int slot);
 struct slot *fleet_slot_of(const struct fleet_worker *worker);
 /** Start a process in an empty slot; if that fails, the slot's back-off says when to try again. */
 void fleet_give_birth(struct fleet_worker *worker);
-/** Ask it to finish and go. @param reason  for the log */
+/** Ask it to finish and go. @param timeout_ms  CHANNEL_NO_LIMIT: when its connections have ended
+ *  @param reason  for the log */
 void fleet_drain_worker(struct fleet_worker *worker, int64_t timeout_ms, const char *reason);
 /** SIGABRT, so that it leaves a stack; SIGKILL follows after the grace. */
 void fleet_abort_worker(struct fleet_worker *worker, const char *ending);
@@ -89,6 +90,8 @@ void fleet_give_up(struct fleet_worker *worker, const char *reason);
 /** Make the channel and watch our end. @return the child's end, closed by the caller; or negative
  *  errno */
 int fleet_talk_open(struct fleet_worker *worker) MUST_CHECK;
+/** Watch our end of a channel that is open. */
+void fleet_talk_listen(struct fleet_worker *worker);
 /** Everything that a child needs to know to serve. */
 void fleet_talk_brief_newborn(struct fleet_worker *worker);
 /** The same for all who are behind the configuration in force or the number of workers. */

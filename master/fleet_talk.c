@@ -480,6 +480,13 @@ fleet_talk_hear_out(struct fleet_worker *worker)
 	}
 }
 
+void
+fleet_talk_listen(struct fleet_worker *worker)
+{
+	ev_io_init(&worker->watcher, fleet_talk_on_message, worker->channel, EV_READ);
+	ev_io_start(master_of(worker)->loop, &worker->watcher);
+}
+
 int
 fleet_talk_open(struct fleet_worker *worker)
 {
@@ -489,8 +496,7 @@ fleet_talk_open(struct fleet_worker *worker)
 	if (status < 0) {
 		return status;
 	}
-	ev_io_init(&worker->watcher, fleet_talk_on_message, worker->channel, EV_READ);
-	ev_io_start(master_of(worker)->loop, &worker->watcher);
+	fleet_talk_listen(worker);
 	worker->sent_generation = 0;
 	worker->commits_due = 0;
 	worker->releases_due = 0;

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "common/channel.h"
 #include "common/clock.h"
 #include "common/descriptor.h"
 #include "master/child.h"
@@ -123,7 +124,9 @@ void
 fleet_drain_worker(struct fleet_worker *worker, int64_t timeout_ms, const char *reason)
 {
 	struct slot *slot = fleet_slot_of(worker);
-	int64_t deadline_ms = fleet_now(worker->fleet) + timeout_ms + FLEET_GRACE_MS;
+	int64_t deadline_ms = timeout_ms == CHANNEL_NO_LIMIT
+				      ? SLOTS_NO_DEADLINE
+				      : fleet_now(worker->fleet) + timeout_ms + FLEET_GRACE_MS;
 
 	worker->is_leaving = true;
 	(void)fleet_talk_drain(

@@ -102,6 +102,17 @@ holdings_add(struct holdings *holdings, uint32_t number)
 	return 0;
 }
 
+int
+holdings_restore(struct holdings *holdings, const struct holding *row)
+{
+	int status = holdings_add(holdings, row->number);
+
+	if (status == 0) {
+		*holdings_find(holdings, row->number) = *row;
+	}
+	return status;
+}
+
 void
 holdings_give(struct holdings *holdings, uint32_t number, int slot)
 {

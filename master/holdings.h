@@ -28,6 +28,8 @@ struct holdings {
 
 /** Make a row for a socket; nothing when it has one. @return 0 or -ENOMEM */
 int holdings_add(struct holdings *holdings, uint32_t number) MUST_CHECK;
+/** The same with what the program before knew of it. @return 0 or -ENOMEM */
+int holdings_restore(struct holdings *holdings, const struct holding *row) MUST_CHECK;
 /** The socket was sent to this slot. */
 void holdings_give(struct holdings *holdings, uint32_t number, int slot);
 /** A retired socket is wanted back from every slot that has or gets it; `is_wanted` false: a

@@ -18,6 +18,7 @@
 #include "master/monitor_child.h"
 #include "master/reload.h"
 #include "master/requests.h"
+#include "master/upgrade.h"
 
 #define WATCH_PERIOD_MS  100
 #define SECOND_PERIOD_MS 1000
@@ -77,8 +78,9 @@ lifecycle_on_second(struct ev_loop *loop, struct loop_timer *timer)
 	notify_retry(&master->notify);
 	lifecycle_tend_logs(master);
 	monitor_child_watch(master->monitor);
-	stat_set(
-		&master->board.writable->stats[STAT_MASTER_log_lines_dropped], log_dropped_lines());
+	upgrade_if_wanted(master);
+	stat_set(&master->board.writable->stats[STAT_MASTER_log_lines_dropped],
+		lifecycle->dropped_before + log_dropped_lines());
 }
 
 static void
@@ -102,6 +104,7 @@ lifecycle_say_ready(struct master *master)
 static void
 lifecycle_on_end(struct master *master)
 {
+	master->lifecycle->has_ended = true;
 	ev_break(master->loop, EVBREAK_ALL);
 }
 
@@ -179,6 +182,7 @@ lifecycle_stop(struct master *master, int exit_status, const char *reason)
 		fleet_kill(master->fleet);
 		return;
 	}
+	upgrade_cancel(master);
 	master_event(master, LOG_LEVEL_NOTICE, "%s: stopping at once", reason);
 	master_enter(master, MASTER_STOPPING, reason);
 	lifecycle->exit_status = exit_status;
@@ -199,6 +203,7 @@ lifecycle_drain(struct master *master, const char *reason)
 		lifecycle_stop(master, EXIT_SUCCESS, reason);
 		return;
 	}
+	upgrade_cancel(master);
 	text_init(&text, patience, sizeof(patience));
 	text_add_duration_ms(&text, master->config->drain_timeout_ms);
 	master_event(master, LOG_LEVEL_NOTICE,
@@ -265,30 +270,28 @@ lifecycle_reopen_logs(struct master *master)
 	lifecycle_reopen_logs_now(master);
 }
 
+void
+lifecycle_settle_logs(struct master *master)
+{
+	if (master->lifecycle->logs_wanted) {
+		master->lifecycle->logs_wanted = false;
+		lifecycle_reopen_logs_now(master);
+	}
+}
+
 static void
 lifecycle_on_logs(struct ev_loop *loop, struct loop_timer *timer)
 {
 	struct lifecycle *lifecycle = container_of(timer, struct lifecycle, logs);
 
 	(void)loop;
-	if (lifecycle->logs_wanted) {
-		lifecycle->logs_wanted = false;
-		lifecycle_reopen_logs_now(lifecycle->master);
-	}
+	lifecycle_settle_logs(lifecycle->master);
 }
 
 static void
-lifecycle_refuse_upgrade(struct master *master)
+lifecycle_upgrade(struct master *master)
 {
-	static struct log_limit limit;
-	uint64_t suppressed;
-
-	if (!log_limit_allows(&limit, SECOND_PERIOD_MS, &suppressed)) {
-		return;
-	}
-	master_event(master, LOG_LEVEL_WARNING,
-		"SIGUSR2: this version cannot upgrade in place; nothing changed. To run another "
-		"program, stop this one and start the other");
+	upgrade_request(master, "SIGUSR2");
 }
 
 static void
@@ -338,7 +341,7 @@ lifecycle_start(struct lifecycle *lifecycle, struct master *master)
 		.drain = lifecycle_drain_by_signal,
 		.stop = lifecycle_stop_by_signal,
 		.reopen_logs = lifecycle_reopen_logs,
-		.upgrade = lifecycle_refuse_upgrade,
+		.upgrade = lifecycle_upgrade,
 		.reap = lifecycle_reap,
 		.add_worker = lifecycle_add_worker,
 		.drop_worker = lifecycle_drop_worker,
@@ -349,6 +352,10 @@ lifecycle_start(struct lifecycle *lifecycle, struct master *master)
 	master->lifecycle = lifecycle;
 	master->queue_watch = &lifecycle->queue_watch;
 	queue_watch_start(master);
+	refusals_watch_start(&lifecycle->refusals_watch, master);
+	backends_watch_start(&master->board);
+	lifecycle->dropped_before =
+		stat_get(&master->board.master->stats[STAT_MASTER_log_lines_dropped]);
 	listeners_watch(master); /* who asks from the first moment on is shown real limits */
 	loop_timer_init(&lifecycle->watch, lifecycle_on_watch);
 	loop_timer_init(&lifecycle->second, lifecycle_on_second);

@@ -25,7 +25,9 @@ struct lifecycle {
 	struct queue_watch queue_watch;
 	struct refusals_watch refusals_watch;
 	struct waits_watch waits_watch;
+	uint64_t dropped_before; /* log lines, by the programs before us */
 	int exit_status;
+	bool has_ended; /* nothing is left to do */
 };
 
 /** Start signals and timers. `master->lifecycle` is this one from here on. */
@@ -37,5 +39,7 @@ void lifecycle_say_ready(struct master *master);
 /** Take no new clients and end when those here have finished; when that is under way already, at
  *  once. @param reason  who or what asked */
 void lifecycle_drain(struct master *master, const char *reason);
+/** Open the logs now that were to be opened again in a moment. */
+void lifecycle_settle_logs(struct master *master);
 /** End at once, with this exit status of the process. */
 void lifecycle_stop(struct master *master, int exit_status, const char *reason);

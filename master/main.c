@@ -14,9 +14,11 @@
 #include "master/master.h"
 #include "master/options.h"
 #include "master/processors.h"
+#include "master/program.h"
 #include "master/signals.h"
 #include "master/startup.h"
 #include "master/title.h"
+#include "master/upgrade_check.h"
 #include "master/world.h"
 
 static int
@@ -97,13 +99,15 @@ main_dump(const char *path)
 	return status;
 }
 
+static struct master the_master = {.config_memory = -1,
+	.board_memory = -1,
+	.binary = -1,
+	.notify = {.fd = -1},
+	.daemon = {.report = -1, .terminal = -1}};
+
 static int
-main_serve(const struct options *options)
+main_serve(const struct options *options, struct master *master)
 {
-	static struct master master = {.config_memory = -1,
-		.board_memory = -1,
-		.binary = -1,
-		.daemon = {.report = -1, .terminal = -1}};
 	struct findings findings = {0};
 	struct config *config = NULL;
 	struct fault why;
@@ -111,30 +115,30 @@ main_serve(const struct options *options)
 
 	signals_hold();
 	/* First of all, before other descriptors get the numbers of those that were passed. */
-	if (activation_open(&master.activation, ACTIVATION_FIRST_FD, &why) != 0) {
+	if (activation_open(&master->activation, ACTIVATION_FIRST_FD, &why) != 0) {
 		return main_fail(why.text, EXIT_WORLD);
 	}
 	/* What else our caller left open is none of ours: a pipe that we hold might keep it
 	 * waiting. */
-	descriptor_close_from(activation_next_fd(&master.activation));
-	if (notify_open(&master.notify, &why) != 0) {
+	descriptor_close_from(activation_next_fd(&master->activation));
+	if (notify_open(&master->notify, &why) != 0) {
 		(void)main_fail(why.text, EXIT_WORLD); /* we can serve without being heard */
 	}
-	status = startup_read(&master, options->path, &config, &findings);
+	status = startup_read(master, options->path, &config, &findings);
 	if (status != 0) {
 		findings_print(&findings, stderr);
 		return status;
 	}
-	master.is_daemon = options->is_daemon;
+	master->is_daemon = options->is_daemon;
 	if (options->is_daemon) {
 		findings_print(&findings, stderr); /* warnings; from now on they go to the log */
-		if (daemon_start(&master.daemon, &why) != 0) {
+		if (daemon_start(&master->daemon, &why) != 0) {
 			config_free(&config);
-			daemon_report(&master.daemon, main_fail(why.text, EXIT_WORLD));
+			daemon_report(&master->daemon, main_fail(why.text, EXIT_WORLD));
 			return EXIT_WORLD;
 		}
 	}
-	return startup_serve(&master, config, &findings);
+	return startup_serve(master, config, &findings);
 }
 
 int
@@ -153,6 +157,12 @@ main(int argc, char **argv)
 	}
 	if (inherit.role == ROLE_MONITOR) {
 		return monitor_main(&inherit);
+	}
+	if (inherit.role == ROLE_CANDIDATE) {
+		return upgrade_check_main(&inherit);
+	}
+	if (inherit.role == ROLE_HEIR) {
+		return startup_take_over(&the_master, &inherit);
 	}
 	if (options_parse(argc, argv, &options, &why) != 0) {
 		return main_fail(why.text, EXIT_FILE);
@@ -173,5 +183,6 @@ main(int argc, char **argv)
 	case OPTIONS_SERVE:
 		break;
 	}
-	return main_serve(&options);
+	the_master.program = program_path(argv[0]);
+	return main_serve(&options, &the_master);
 }

@@ -25,6 +25,7 @@ struct monitor_child;
 struct queue_watch;
 struct reload;
 struct requests;
+struct upgrade;
 
 enum master_state {
 	MASTER_STARTING,
@@ -43,6 +44,7 @@ struct master {
 	struct board board;
 	int board_memory;
 	int binary; /* our own executable, held open: an upgrade on disk cannot mix two versions */
+	char *program; /* its path, where an upgrade finds the next one; NULL: not known */
 	bool drops_privileges;
 	struct privilege_identity identity; /* of the workers */
 	int64_t descriptor_limit;           /* hard limit of a worker */
@@ -61,6 +63,7 @@ struct master {
 	struct lifecycle *lifecycle; /* timers and signals */
 	struct queue_watch *queue_watch;
 	struct reload *reload;
+	struct upgrade *upgrade;
 };
 
 /** Take a step of life: starting, serving, draining, stopping; never back. */

@@ -216,6 +216,13 @@ monitor_on_message(struct ev_loop *loop, ev_io *watcher, int events)
 	}
 }
 
+static void
+monitor_listen(struct monitor_child *monitor)
+{
+	ev_io_init(&monitor->watcher, monitor_on_message, monitor->channel, EV_READ);
+	ev_io_start(monitor->master->loop, &monitor->watcher);
+}
+
 /* --- whether it stands still --- */
 
 /* It has no page on the board for a stamp. That it reads what it is told is its proof of life, so
@@ -285,8 +292,7 @@ monitor_fork(struct monitor_child *monitor)
 	if (status < 0) {
 		return status;
 	}
-	ev_io_init(&monitor->watcher, monitor_on_message, monitor->channel, EV_READ);
-	ev_io_start(master->loop, &monitor->watcher);
+	monitor_listen(monitor);
 	status = child_start(&birth, &monitor->pid);
 	descriptor_close(&birth.channel);
 	if (status < 0) {
@@ -412,6 +418,7 @@ monitor_child_reap(struct monitor_child *monitor, pid_t pid, int status)
 		return false;
 	}
 	monitor->pid = 0;
+	monitor->is_old = false;
 	monitor_close_channel(monitor);
 	loop_timer_stop(monitor->master->loop, &monitor->alarm);
 	requests_forget(monitor->master);
@@ -438,19 +445,61 @@ monitor_dismiss(struct monitor_child *monitor)
 	loop_timer_start(monitor->master->loop, &monitor->alarm, ENDING_MS);
 }
 
-int
-monitor_child_start(struct monitor_child *monitor, struct master *master, struct fault *why)
+static int
+monitor_init(struct monitor_child *monitor, struct master *master, struct fault *why)
 {
 	monitor->master = master;
 	monitor->channel = -1;
 	loop_timer_init(&monitor->alarm, monitor_on_alarm);
 	patience_init(&monitor->patience, clock_monotonic_ms());
 	monitor->report = child_reports_new(1);
-	if (monitor->report == NULL) {
-		return fault_set(why, ENOMEM, "cannot make room for the monitor");
+	return monitor->report != NULL ? 0
+				       : fault_set(why, ENOMEM, "cannot make room for the monitor");
+}
+
+int
+monitor_child_start(struct monitor_child *monitor, struct master *master, struct fault *why)
+{
+	int status = monitor_init(monitor, master, why);
+
+	if (status == 0) {
+		monitor_give_birth(monitor);
 	}
-	monitor_give_birth(monitor);
+	return status;
+}
+
+int
+monitor_child_take_over(struct monitor_child *monitor, struct master *master, pid_t pid,
+	int channel, int64_t born_ms, bool is_leaving, struct fault *why)
+{
+	int status = monitor_init(monitor, master, why);
+
+	if (status != 0 || pid == 0) {
+		loop_timer_start(master->loop, &monitor->alarm, 0);
+		return status;
+	}
+	monitor->pid = pid;
+	monitor->channel = channel;
+	monitor->born_ms = born_ms;
+	monitor->is_leaving = is_leaving;
+	monitor->is_old = true;
+	watchdog_begin(&monitor->watchdog, monitor->looks_read,
+		patience_look(&monitor->patience, clock_monotonic_ms()));
+	if (channel >= 0) {
+		monitor_listen(monitor);
+	}
+	if (is_leaving) {
+		loop_timer_start(master->loop, &monitor->alarm, ENDING_MS);
+	}
 	return 0;
+}
+
+void
+monitor_child_renew(struct monitor_child *monitor)
+{
+	if (monitor != NULL && monitor->pid > 0 && monitor->is_old && !monitor->is_leaving) {
+		monitor_dismiss(monitor);
+	}
 }
 
 void
@@ -461,7 +510,8 @@ monitor_child_apply(struct monitor_child *monitor)
 	}
 	if (monitor->pid == 0) {
 		monitor_give_birth(monitor);
-	} else if (!monitor_is_needed(monitor)) {
+	} else if (!monitor_is_needed(monitor) ||
+		   (monitor->is_old && fleet_outdated(monitor->master->fleet) == 0)) {
 		monitor_dismiss(monitor);
 	} else {
 		monitor_brief_when_free(monitor);

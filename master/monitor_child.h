@@ -28,6 +28,7 @@ struct monitor_child {
 	struct loop_timer alarm; /* the next try, or the end of patience with one that is to go */
 	int64_t born_ms;
 	bool is_leaving;      /* it was told to end, or the server stops */
+	bool is_old;          /* of the program before an upgrade */
 	bool is_closing;      /* the server stops: none is started any more */
 	bool is_behind;       /* what is in force changed while a commit was not answered */
 	unsigned commits_due; /* answers that are still to come */
@@ -42,6 +43,12 @@ struct monitor_child {
  *  Start the monitor if it has something to do; later again when it ends. */
 int monitor_child_start(
 	struct monitor_child *monitor, struct master *master, struct fault *why) MUST_CHECK;
+/** The same in a program that takes over: one that runs goes on until monitor_child_renew.
+ *  @param pid, channel, born_ms, is_leaving  as handed over; pid 0: none runs */
+int monitor_child_take_over(struct monitor_child *monitor, struct master *master, pid_t pid,
+	int channel, int64_t born_ms, bool is_leaving, struct fault *why) MUST_CHECK;
+/** Replace one of the program before. */
+void monitor_child_renew(struct monitor_child *monitor);
 /** After a commit: tell it the configuration and the doors in force, start or end it. */
 void monitor_child_apply(struct monitor_child *monitor);
 void monitor_child_send_log(struct monitor_child *monitor);

@@ -111,7 +111,9 @@ options_print_help(FILE *stream)
 		"  -h, --help     print this\n"
 		"\n"
 		"signals: HUP reload, TERM finish and stop, INT or QUIT stop at once,\n"
-		"         USR1 open the logs again, TTIN and TTOU one worker more or less\n",
+		"         USR1 open the logs again, USR2 upgrade to the program that is installed "
+		"now,\n"
+		"         TTIN and TTOU one worker more or less\n",
 		OPTIONS_DEFAULT_PATH);
 }
 

@@ -243,6 +243,16 @@ pidfile_open(struct pidfile *pidfile, const char *path, struct fault *why)
 }
 
 int
+pidfile_adopt(struct pidfile *pidfile, const char *path, int fd, bool was_created)
+{
+	*pidfile = (struct pidfile){.fd = fd, .was_created = was_created};
+	if (path[0] != '\0') {
+		pidfile->path = strdup(path);
+	}
+	return path[0] != '\0' && pidfile->path == NULL ? -ENOMEM : 0;
+}
+
+int
 pidfile_write(struct pidfile *pidfile, struct fault *why)
 {
 	char text[PIDFILE_NUMBER_MAX];

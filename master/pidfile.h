@@ -25,6 +25,9 @@ struct pidfile {
  *  @return 0; -EEXIST "already running: pid 4711 holds …" ; -EPERM for a path that is not trusted;
  *          or another negative errno */
 int pidfile_open(struct pidfile *pidfile, const char *path, struct fault *why) MUST_CHECK;
+/** Go on with what the program before in this process had opened. @param path  "" : nothing
+ *  @return 0 or -ENOMEM */
+int pidfile_adopt(struct pidfile *pidfile, const char *path, int fd, bool was_created) MUST_CHECK;
 /** Write our number: once we serve. @return 0 or negative errno */
 int pidfile_write(struct pidfile *pidfile, struct fault *why) MUST_CHECK;
 /** Remove the file if the path still leads to it, and let the lock go. */

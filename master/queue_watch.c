@@ -226,9 +226,20 @@ kernel_overflowed(struct master *master)
 void
 queue_watch_start(struct master *master)
 {
+	int64_t now_ms = clock_monotonic_ms();
+
 	read_kernel(master);
 	master->queue_watch->overflows_seen =
 		stat_get(&master->board.master->kernel[STAT_KERNEL_ListenOverflows]);
+	for (int i = 0; i < BOARD_LISTENERS && is_used(master, i); i++) {
+		const board_cell *queue = master->board.master->listeners[i].queue;
+
+		master->queue_watch->looks[i] = (struct drop_look){
+			now_ms, now_ms, stat_get(&queue[STAT_QUEUE_dropped_segments])};
+		/* Which second of the minute it was is not known any more. */
+		master->queue_watch->peaks[i][0] =
+			(uint32_t)stat_get(&queue[STAT_QUEUE_peak_minute]);
+	}
 }
 
 void

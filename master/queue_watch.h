@@ -33,7 +33,8 @@ struct queue_watch {
 	unsigned second;
 };
 
-/** Before anybody listens: the kernel's counters as they are at the start. */
+/** At the start: the kernel's counters as they are, and those of the board, which are not zero in a
+ *  program that took over. */
 void queue_watch_start(struct master *master);
 
 /** Ten times a second, after listeners_watch. @param before_ms  the time before that */

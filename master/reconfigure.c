@@ -56,8 +56,8 @@ reconfigure_seal(const struct config *config, struct fault *why)
 	return status;
 }
 
-/* A daemon has no terminal: what would go there goes to syslog. */
-static const char *
+/* What would go to the terminal goes to syslog. */
+const char *
 reconfigure_log_target(const struct master *master, const struct config *config)
 {
 	return master->is_daemon && strcmp(config->log, "stderr") == 0 ? "syslog" : config->log;
@@ -142,6 +142,12 @@ reconfigure_apply_kernel(struct master *master)
 }
 
 void
+reconfigure_use_log_level(const struct config *config)
+{
+	log_set_level(log_levels[config->log_level]);
+}
+
+void
 reconfigure_next_generation(struct master *master)
 {
 	master->generation++;
@@ -159,7 +165,7 @@ reconfigure_commit(struct master *master, struct reconfigure **reconfigure)
 	master->config_memory = next->memory;
 	next->memory = memory; /* closed below, with the rest that is no longer in force */
 	reconfigure_next_generation(master);
-	log_set_level(log_levels[master->config->log_level]);
+	reconfigure_use_log_level(master->config);
 	reconfigure_apply_kernel(master);
 	listeners_commit(master, &next->listeners);
 	doors_commit(master->doors, &next->doors);

@@ -19,6 +19,9 @@ int reconfigure_prepare(struct master *master, struct config *config,
  *  the configuration before. */
 void reconfigure_commit(struct master *master, struct reconfigure **reconfigure);
 
+/** Where the log goes under a configuration: a daemon has no terminal. */
+const char *reconfigure_log_target(const struct master *master, const struct config *config);
+void reconfigure_use_log_level(const struct config *config);
 /** Count on: what the workers were told is no longer all. */
 void reconfigure_next_generation(struct master *master);
 /** How many workers the configuration in force asks for on this machine; says why. */

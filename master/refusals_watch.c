@@ -142,14 +142,22 @@ look_at_listener(struct refusals_watch *watch, struct master *master, int listen
 	watch->listeners[listener].moved_ms = 0;
 }
 
-static void
-look_for_untracked(struct refusals_watch *watch, struct master *master, int64_t now_ms)
+static uint64_t
+count_untracked(const struct master *master)
 {
-	uint64_t count = 0, suppressed;
+	uint64_t count = 0;
 
 	for (int slot = 0; slot < board_slots_used(&master->board); slot++) {
 		count += stat_get(&master->board.slots[slot].stats[STAT_WORKER_sources_untracked]);
 	}
+	return count;
+}
+
+static void
+look_for_untracked(struct refusals_watch *watch, struct master *master, int64_t now_ms)
+{
+	uint64_t count = count_untracked(master), suppressed;
+
 	if (count == watch->untracked_seen || !log_limit_allows_at(&watch->untracked_limit, now_ms,
 						      UNTRACKED_AGAIN_MS, &suppressed)) {
 		return;
@@ -162,15 +170,32 @@ look_for_untracked(struct refusals_watch *watch, struct master *master, int64_t 
 	watch->untracked_seen = count;
 }
 
+static bool
+is_used(const struct master *master, int listener)
+{
+	return listener < BOARD_LISTENERS &&
+	       atomic_load_explicit(&master->board.writable->listeners[listener].is_used,
+		       memory_order_relaxed) != 0;
+}
+
+void
+refusals_watch_start(struct refusals_watch *watch, const struct master *master)
+{
+	for (int i = 0; is_used(master, i); i++) {
+		for (size_t k = 0; k < REFUSAL_COUNT; k++) {
+			watch->listeners[i].seen[k] =
+				count_refused(master, i, refusal_close_reason((enum refusal)k));
+		}
+	}
+	watch->untracked_seen = count_untracked(master);
+}
+
 void
 refusals_watch_second(struct refusals_watch *watch, struct master *master)
 {
-	const struct board_listener_head *heads = master->board.writable->listeners;
 	int64_t now_ms = clock_monotonic_ms();
 
-	for (int i = 0; i < BOARD_LISTENERS &&
-			atomic_load_explicit(&heads[i].is_used, memory_order_relaxed) != 0;
-		i++) {
+	for (int i = 0; is_used(master, i); i++) {
 		look_at_listener(watch, master, i, now_ms);
 	}
 	look_for_untracked(watch, master, now_ms);

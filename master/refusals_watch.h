@@ -21,5 +21,7 @@ struct refusals_watch {
 	struct log_limit untracked_limit;
 };
 
-/** Once a second. The watch is zeroed at first. */
+/** What has been refused before our time is not ours to tell. @param watch  zeroed */
+void refusals_watch_start(struct refusals_watch *watch, const struct master *master);
+/** Once a second. */
 void refusals_watch_second(struct refusals_watch *watch, struct master *master);

@@ -21,6 +21,7 @@
 #include "master/monitor_child.h"
 #include "master/reconfigure.h"
 #include "master/requests.h"
+#include "master/upgrade.h"
 #include "master/world.h"
 
 #define NAMES_MAX              256
@@ -72,9 +73,8 @@ reload_check_restart(
 	}
 }
 
-/* @return the new configuration, NULL when it has errors */
-static struct config *
-reload_read(struct master *master, struct findings *findings)
+struct config *
+reload_read(const struct master *master, struct findings *findings)
 {
 	struct config *config = NULL;
 	struct world world;
@@ -153,6 +153,8 @@ reload_finish(struct master *master, bool is_good)
 	if (reload->is_wanted) {
 		reload->is_wanted = false;
 		reload_request(master);
+	} else {
+		upgrade_if_wanted(master);
 	}
 }
 
@@ -189,7 +191,8 @@ reload_reopen(struct master *master)
 	struct fault why;
 	uint64_t suppressed;
 
-	if (master->state != MASTER_SERVING || master->reload->is_running) {
+	if (master->state != MASTER_SERVING || master->reload->is_running ||
+		upgrade_is_going_on(master)) {
 		return;
 	}
 	if (listeners_prepare(master->listeners, master->config, &change, &why) != 0) {
@@ -237,7 +240,7 @@ reload_request(struct master *master)
 	struct reload *reload = master->reload;
 	struct findings *findings;
 
-	if (master->state != MASTER_SERVING || reload->is_running) {
+	if (master->state != MASTER_SERVING || reload->is_running || upgrade_is_going_on(master)) {
 		reload->is_wanted = true;
 		return;
 	}

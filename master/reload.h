@@ -10,6 +10,8 @@
 
 #define RELOAD_WORDS_MAX 24576 /* room for every finding */
 
+struct config;
+struct findings;
 struct master;
 
 struct reload {
@@ -25,5 +27,8 @@ struct reload {
 /** Open the lost sockets of the configuration in force anew and hand them to the workers; not while
  * a reload is going on, to be asked for again then. */
 void reload_reopen(struct master *master);
-/** Reload now, or once more after the one that is going on. */
+/** Read and check the file of the configuration as for a reload. Of the master it takes
+ *  configuration and sockets in force. @return NULL when it has errors */
+struct config *reload_read(const struct master *master, struct findings *findings);
+/** Reload now, or once more after the reload or upgrade that is going on. */
 void reload_request(struct master *master);

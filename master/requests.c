@@ -22,6 +22,8 @@
 #include "master/master.h"
 #include "master/monitor_child.h"
 #include "master/reload.h"
+#include "master/upgrade.h"
+#include "master/upgrade_state.h"
 
 #define ANSWER_MAX       1024
 #define LIST_PATIENCE_MS 2000
@@ -65,6 +67,8 @@ requests_init(struct requests *requests, struct master *master)
 	return 0;
 }
 
+static void requests_drop_list(struct requests *requests);
+
 /* --- reload and stop --- */
 
 static void
@@ -75,6 +79,11 @@ requests_reload(struct requests *requests, uint32_t id)
 
 	if (master->state > MASTER_SERVING) {
 		requests_answer(master, id, -ESHUTDOWN, "the server is stopping; nothing changed");
+		return;
+	}
+	if (upgrade_is_going_on(master)) {
+		requests_answer(master, id, -EBUSY,
+			"an upgrade is in progress; nothing changed, try again when it has ended");
 		return;
 	}
 	request = requests_keep(requests, id, COMMAND_RELOAD);
@@ -97,6 +106,69 @@ requests_on_reload(struct master *master, unsigned run, bool is_good, const char
 			request->is_used = false;
 			requests_answer(master, request->id, is_good ? 0 : -EINVAL, said);
 		}
+	}
+}
+
+/* --- upgrade --- */
+
+static void
+requests_upgrade(struct requests *requests, const struct channel_request *request)
+{
+	struct master *master = requests->master;
+	char who[sizeof(request->who) + 32];
+
+	if (master->state > MASTER_SERVING) {
+		requests_answer(
+			master, request->id, -ESHUTDOWN, "the server is stopping; nothing changed");
+	} else if (upgrade_is_going_on(master)) {
+		requests_answer(master, request->id, -EBUSY,
+			"an upgrade is in progress; nothing was added to it");
+	} else if (requests_keep(requests, request->id, COMMAND_UPGRADE) != NULL) {
+		(void)snprintf(who, sizeof(who), "acceptctl upgrade, asked by %s", request->who);
+		upgrade_request(master, who);
+	}
+}
+
+void
+requests_on_upgrade(struct master *master, int status, const char *said)
+{
+	for (size_t i = 0; master->requests != NULL && i < REQUESTS_MAX; i++) {
+		struct request *request = &master->requests->waiting[i];
+
+		if (request->is_used && request->command == COMMAND_UPGRADE) {
+			request->is_used = false;
+			requests_answer(master, request->id, status, said);
+		}
+	}
+}
+
+void
+requests_dismiss(struct master *master)
+{
+	struct requests *requests = master->requests;
+
+	if (requests->list.awaited > 0) {
+		requests_answer(master, requests->list.id, -EBUSY,
+			"the server is being upgraded; try again");
+		requests_drop_list(requests);
+	}
+	for (size_t i = 0; i < REQUESTS_MAX; i++) {
+		struct request *request = &requests->waiting[i];
+
+		if (request->is_used && request->command != COMMAND_UPGRADE) {
+			request->is_used = false;
+			requests_answer(master, request->id, -EBUSY,
+				"the server is being upgraded; try again");
+		}
+	}
+}
+
+void
+requests_take_over(struct master *master, const struct upgrade_state *state)
+{
+	for (size_t i = 0; i < state->asker_count; i++) {
+		(void)requests_keep(
+			master->requests, (uint32_t)state->askers[i].id, COMMAND_UPGRADE);
 	}
 }
 
@@ -525,6 +597,9 @@ requests_take(struct master *master, const struct channel_request *request)
 		break;
 	case COMMAND_SERVER:
 		requests_order(requests, request);
+		break;
+	case COMMAND_UPGRADE:
+		requests_upgrade(requests, request);
 		break;
 	case COMMAND_COUNT:
 		break;

@@ -10,6 +10,7 @@
 #include "common/loop.h"
 
 struct master;
+struct upgrade_state;
 
 #define REQUESTS_MAX 32 /* as many as the monitor has sessions */
 
@@ -49,6 +50,12 @@ void requests_forget(struct master *master);
 
 /** Reload number `run` has ended; `said` is what the log has of it. */
 void requests_on_reload(struct master *master, unsigned run, bool is_good, const char *said);
+/** The upgrade has ended; its words for those who asked. */
+void requests_on_upgrade(struct master *master, int status, const char *said);
+/** Our place is about to be taken: who waits for anything but the upgrade is sent away. */
+void requests_dismiss(struct master *master);
+/** Whoever asked the program before for the upgrade waits on. */
+void requests_take_over(struct master *master, const struct upgrade_state *state);
 /** All workers are gone. */
 void requests_on_stopped(struct master *master);
 /** A worker's answers. @return 0, or -EPROTO when it was not asked */

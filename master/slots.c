@@ -61,6 +61,7 @@ slot_enter(struct slots *slots, int slot, enum slot_state state, const char *rea
 	at->deadline_ms = SLOTS_NO_DEADLINE;
 	if (state == SLOT_EMPTY) {
 		at->pid = 0;
+		at->is_old = false;
 		at->generation = 0;
 		at->ready_ms = 0;
 	}
@@ -109,7 +110,29 @@ slots_count(const struct slots *slots, enum slot_state state)
 unsigned
 slots_count_working(const struct slots *slots)
 {
-	return slots_count(slots, SLOT_STARTING) + slots_count(slots, SLOT_READY);
+	unsigned i, count = 0;
+
+	for (i = 0; i < slots->used; i++) {
+		count += slot_is_working(&slots->at[i]) && !slots->at[i].is_old;
+	}
+	return count;
+}
+
+unsigned
+slots_count_outdated(const struct slots *slots)
+{
+	unsigned i, count = 0;
+
+	for (i = 0; i < slots->used; i++) {
+		count += slot_is_outdated(&slots->at[i]);
+	}
+	return count;
+}
+
+bool
+slot_is_outdated(const struct slot *slot)
+{
+	return slot->is_old && slot_is_working(slot);
 }
 
 bool

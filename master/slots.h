@@ -25,7 +25,8 @@ enum slot_state {
 
 struct slot {
 	enum slot_state state;
-	pid_t pid;              /* 0 when EMPTY */
+	pid_t pid;   /* 0 when EMPTY */
+	bool is_old; /* of the program before an upgrade: it goes when enough new ones serve */
 	uint64_t generation;    /* configuration that the worker has confirmed; 0: none yet */
 	int64_t born_ms;        /* CLOCK_MONOTONIC, for reports */
 	int64_t ready_ms;       /* the same; 0: never was */
@@ -59,9 +60,13 @@ void slot_begin(struct slots *slots, int slot, pid_t pid, int64_t born_ms);
 /** @return the slot, or -1 */
 int slots_find_by_pid(const struct slots *slots, pid_t pid);
 unsigned slots_count(const struct slots *slots, enum slot_state state);
-/** One that counts towards the number wanted: STARTING or READY. */
+/** STARTING or READY. */
 bool slot_is_working(const struct slot *slot);
+/** Those that count towards the number wanted: working, and not old. */
 unsigned slots_count_working(const struct slots *slots);
+/** Of the program before an upgrade, and not asked to go yet. */
+bool slot_is_outdated(const struct slot *slot);
+unsigned slots_count_outdated(const struct slots *slots);
 /** A process that takes messages: STARTING, READY or DRAINING. */
 bool slot_is_live(const struct slot *slot);
 /** A process is there, in whatever condition. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +15,12 @@
 #include "common/config.h"
 #include "common/descriptor.h"
 #include "common/fault.h"
+#include "common/inherit.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "master/doors.h"
 #include "master/fleet.h"
+#include "master/heritage.h"
 #include "master/lifecycle.h"
 #include "master/listeners.h"
 #include "master/master.h"
@@ -26,6 +29,7 @@
 #include "master/reload.h"
 #include "master/requests.h"
 #include "master/title.h"
+#include "master/upgrade.h"
 #include "master/world.h"
 
 int
@@ -148,6 +152,8 @@ startup_on_settled(struct master *master, const char *failure)
 	if (master->reload->is_wanted) {
 		master->reload->is_wanted = false;
 		reload_request(master);
+	} else {
+		upgrade_if_wanted(master);
 	}
 }
 
@@ -176,10 +182,33 @@ startup_warn_unused(struct master *master)
 	}
 }
 
-/* @return 0 when the loop can run */
+/* What is the same whether the workers are the first ones or there are some already.
+ * @return 0 when the loop can run */
 static int
-startup_run_workers(struct master *master, struct config *config, const struct findings *findings,
-	struct lifecycle *lifecycle, struct fault *why)
+startup_run_workers(
+	struct master *master, const struct heritage *heritage, bool returned, struct fault *why)
+{
+	const struct upgrade_head *head = heritage != NULL ? &heritage->state.head : NULL;
+	int status = fleet_start(
+		master, head != NULL ? (unsigned)head->wanted : master->reload->workers, why);
+
+	if (status == 0 && head == NULL) {
+		status = monitor_child_start(master->monitor, master, why);
+	} else if (status == 0) {
+		status = monitor_child_take_over(master->monitor, master, (pid_t)head->monitor_pid,
+			(int)head->monitor_channel, head->monitor_born_ms,
+			head->monitor_is_leaving != 0, why);
+	}
+	if (status == 0 && heritage != NULL &&
+		fleet_take_over(master->fleet, &heritage->state, !returned) != 0) {
+		status = fault_set(why, ENOMEM, "cannot take over the workers");
+	}
+	return status;
+}
+
+static int
+startup_begin(struct master *master, struct lifecycle *lifecycle, struct config *config,
+	const struct findings *findings, struct fault *why)
 {
 	struct reconfigure *reconfigure;
 	int status = reconfigure_prepare(master, config, &reconfigure, why);
@@ -198,10 +227,7 @@ startup_run_workers(struct master *master, struct config *config, const struct f
 		(uint64_t)clock_wall().tv_sec);
 	lifecycle_start(lifecycle, master);
 	master->reload->workers = reconfigure_count_workers(master);
-	status = fleet_start(master, master->reload->workers, why);
-	if (status == 0) {
-		status = monitor_child_start(master->monitor, master, why);
-	}
+	status = startup_run_workers(master, NULL, false, why);
 	if (status == 0) {
 		fleet_apply(master->fleet, startup_on_settled);
 	}
@@ -211,6 +237,7 @@ startup_run_workers(struct master *master, struct config *config, const struct f
 static void
 startup_close(struct master *master)
 {
+	upgrade_close(master);
 	monitor_child_close(master->monitor);
 	requests_fini(master->requests);
 	doors_close(master->doors);
@@ -232,50 +259,154 @@ startup_close(struct master *master)
 	descriptor_close(&master->binary);
 	config_free(&master->config);
 	free(master->config_path);
+	free(master->program);
 	notify_close(&master->notify);
+}
+
+/* The parts of the one master. */
+struct parts {
+	struct lifecycle lifecycle;
+	struct listeners listeners;
+	struct doors doors;
+	struct monitor_child monitor;
+	struct requests requests;
+	struct reload reload;
+	struct upgrade upgrade;
+};
+
+static int
+startup_assemble(struct master *master, struct parts *parts, struct fault *why)
+{
+	int status = requests_init(&parts->requests, master);
+
+	doors_init(&parts->doors);
+	parts->listeners.activation = &master->activation;
+	master->doors = &parts->doors;
+	master->monitor = &parts->monitor;
+	master->listeners = &parts->listeners;
+	master->reload = &parts->reload;
+	master->pidfile.fd = -1;
+	upgrade_init(&parts->upgrade, master);
+	log_set_identity("master");
+	return status == 0 ? 0 : fault_set(why, -status, "cannot start");
+}
+
+/* Until nothing is left to do, or another program takes our place. */
+static int
+startup_live(struct master *master)
+{
+	do {
+		(void)ev_run(master->loop, 0);
+		upgrade_execute(master);
+	} while (!master->lifecycle->has_ended);
+	log_notice("stopped");
+	return master->lifecycle->exit_status;
 }
 
 int
 startup_serve(struct master *master, struct config *config, const struct findings *findings)
 {
-	struct lifecycle lifecycle = {0};
-	struct listeners listeners = {.activation = &master->activation};
-	struct doors doors;
-	struct monitor_child monitor = {0};
-	struct requests requests;
-	static struct reload reload;
+	static struct parts parts;
 	struct fault why;
-	int exit_status = EXIT_FAILURE;
+	int exit_status = EXIT_WORLD;
 	int status;
 
-	doors_init(&doors);
-	master->doors = &doors;
-	master->monitor = &monitor;
-	master->listeners = &listeners;
-	master->reload = &reload;
-	master->pidfile.fd = -1;
-	log_set_identity("master");
 	title_set("acceptd: master %s", config->path);
-	status = requests_init(&requests, master);
+	status = startup_assemble(master, &parts, &why);
 	if (status == 0) {
 		status = startup_open(master, config, &why);
-	} else {
-		(void)fault_set(&why, -status, "cannot start");
 	}
 	if (status == 0) {
-		status = startup_run_workers(master, config, findings, &lifecycle, &why);
+		status = startup_begin(master, &parts.lifecycle, config, findings, &why);
 	} else {
 		config_free(&config);
 	}
 	if (status == 0) {
-		(void)ev_run(master->loop, 0);
-		exit_status = lifecycle.exit_status;
-		log_notice("stopped");
+		exit_status = startup_live(master);
 	} else {
 		startup_say(master, why.text);
-		exit_status = EXIT_WORLD;
 	}
 	startup_close(master);
 	daemon_report(&master->daemon, exit_status);
+	return exit_status;
+}
+
+/* --- in the place of another program --- */
+
+static int
+startup_open_heritage(struct master *master, struct heritage *heritage, struct fault *why)
+{
+	const struct upgrade_head *head = &heritage->state.head;
+	int status = startup_open_binary(master, why);
+
+	if (status != 0) {
+		return status;
+	}
+	master->descriptor_limit = descriptor_raise_limit();
+	master->config_path = strdup(head->config_path);
+	master->program = strdup(head->program);
+	master->loop = loop_new();
+	if (master->config_path == NULL || master->program == NULL || master->loop == NULL ||
+		pidfile_adopt(&master->pidfile, head->pid_path, (int)head->pid_file,
+			head->pid_was_created != 0) != 0) {
+		return fault_set(why, ENOMEM, "cannot take over");
+	}
+	heritage_accept(heritage, master);
+	return 0;
+}
+
+/* The signals that came since the program before was left are pending: they come as soon as
+ * somebody listens. */
+static int
+startup_begin_heritage(struct master *master, struct parts *parts, struct heritage *heritage,
+	bool returned, struct fault *why)
+{
+	sigset_t none;
+	int status;
+
+	master_enter(master, MASTER_SERVING, "the program was upgraded");
+	lifecycle_start(&parts->lifecycle, master);
+	status = startup_run_workers(master, heritage, returned, why);
+	if (status != 0) {
+		return status;
+	}
+	requests_take_over(master, &heritage->state);
+	upgrade_begin_life(master, heritage, returned);
+	if (!returned) {
+		fleet_apply(master->fleet, upgrade_on_settled);
+	}
+	fleet_reap(master->fleet);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	return 0;
+}
+
+int
+startup_take_over(struct master *master, const struct inherit *inherit)
+{
+	static struct heritage heritage;
+	static struct parts parts;
+	bool returned = inherit->slot != 0;
+	struct fault why;
+	int exit_status = EXIT_WORLD;
+	int status = heritage_read(inherit->channel, &heritage, &why);
+
+	if (status == 0) {
+		title_set("acceptd: master %s", heritage.config->path);
+		status = startup_assemble(master, &parts, &why);
+	}
+	if (status == 0) {
+		status = startup_open_heritage(master, &heritage, &why);
+	}
+	if (status == 0) {
+		status = startup_begin_heritage(master, &parts, &heritage, returned, &why);
+	}
+	if (status != 0) {
+		upgrade_go_back(inherit, &heritage, why.text);
+		return exit_status; /* without a master the workers finish and go */
+	}
+	heritage_dispose(&heritage);
+	exit_status = startup_live(master);
+	startup_close(master);
 	return exit_status;
 }

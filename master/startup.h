@@ -5,6 +5,7 @@
 
 struct config;
 struct findings;
+struct inherit;
 struct master;
 
 #define EXIT_FILE  2 /* the configuration is wrong */
@@ -19,3 +20,7 @@ int startup_read(struct master *master, const char *path, struct config **config
  *  @param findings  warnings, to be logged once there is a log
  *  @return exit status of the process */
 int startup_serve(struct master *master, struct config *config, const struct findings *findings);
+/** The same for a program that takes the place of another master in this process, with its children
+ *  and sockets. If it cannot, the one before is executed again.
+ *  @return exit status of the process */
+int startup_take_over(struct master *master, const struct inherit *inherit);

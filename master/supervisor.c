@@ -1,5 +1,6 @@
 /* Decides who should run. The order of the questions matters: those whose time is over first, then
- * surplus, then starts, so that one turn never starts a worker in order to drain it. */
+ * surplus and those of an older program, then starts, so that one turn never starts a worker in
+ * order to drain it. */
 #include "master/supervisor.h"
 
 #include <stdbool.h>
@@ -65,6 +66,25 @@ supervisor_deadlines(const struct slots *slots, int64_t now_ms)
 	return supervisor_nothing(again_ms);
 }
 
+/* Workers of the program before an upgrade go when there are as many new ones that serve; until
+ * then they serve, whatever becomes of the new ones. */
+static struct supervisor_step
+supervisor_outdated(const struct slots *slots, unsigned wanted)
+{
+	unsigned i, serving = 0;
+
+	for (i = 0; i < slots->used; i++) {
+		serving += slots->at[i].state == SLOT_READY && !slots->at[i].is_old;
+	}
+	for (i = 0; serving >= wanted && i < slots->used; i++) {
+		if (slot_is_outdated(&slots->at[i])) {
+			return supervisor_step_of(
+				SUPERVISOR_DRAIN, (int)i, "the program was upgraded");
+		}
+	}
+	return supervisor_nothing(INT64_MAX);
+}
+
 /* The highest worker above the number wanted. */
 static struct supervisor_step
 supervisor_surplus(const struct slots *slots, unsigned wanted)
@@ -73,11 +93,24 @@ supervisor_surplus(const struct slots *slots, unsigned wanted)
 	unsigned i;
 
 	for (i = slots->used; working > wanted && i-- > 0;) {
-		if (slot_is_working(&slots->at[i])) {
+		if (slot_is_working(&slots->at[i]) && !slots->at[i].is_old) {
 			return supervisor_step_of(SUPERVISOR_DRAIN, (int)i, "fewer workers wanted");
 		}
 	}
 	return supervisor_nothing(INT64_MAX);
+}
+
+static unsigned
+supervisor_count_ending(const struct slots *slots)
+{
+	unsigned i, count = 0;
+
+	for (i = 0; i < slots->used; i++) {
+		enum slot_state state = slots->at[i].state;
+
+		count += (state == SLOT_ABORTING || state == SLOT_KILLED) && !slots->at[i].is_old;
+	}
+	return count;
 }
 
 /* The lowest empty slots take the missing workers, each when its own wait is over. Those being
@@ -85,8 +118,7 @@ supervisor_surplus(const struct slots *slots, unsigned wanted)
 static struct supervisor_step
 supervisor_missing(const struct slots *slots, unsigned wanted, int64_t now_ms)
 {
-	unsigned present = slots_count_working(slots) + slots_count(slots, SLOT_ABORTING) +
-			   slots_count(slots, SLOT_KILLED);
+	unsigned present = slots_count_working(slots) + supervisor_count_ending(slots);
 	int64_t again_ms = INT64_MAX;
 	unsigned i;
 
@@ -115,6 +147,9 @@ supervisor_next(const struct slots *slots, unsigned wanted, int64_t now_ms)
 		return overdue;
 	}
 	step = supervisor_surplus(slots, wanted);
+	if (step.verb == SUPERVISOR_NOTHING) {
+		step = supervisor_outdated(slots, wanted);
+	}
 	if (step.verb != SUPERVISOR_NOTHING) {
 		return step;
 	}

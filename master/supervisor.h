@@ -10,7 +10,7 @@ struct slots;
 enum supervisor_verb {
 	SUPERVISOR_NOTHING, /* until `again_ms` */
 	SUPERVISOR_START,   /* a worker in this slot */
-	SUPERVISOR_DRAIN,   /* a surplus worker */
+	SUPERVISOR_DRAIN,   /* a surplus worker, or one of the program before an upgrade */
 	SUPERVISOR_KILL,    /* one whose time is over */
 	SUPERVISOR_GIVE_UP, /* on a process that even SIGKILL does not end */
 };

@@ -47,6 +47,9 @@ const struct admin_command admin_commands[] = {
 	 "Let new clients in again."},
 	{"reload", "", 0, RIGHT_ADMINISTER, admin_order_reload,
 	 "Read the configuration again; says whether it took effect, and why not."},
+	{"upgrade", "", 0, RIGHT_ADMINISTER, admin_order_upgrade,
+	 "Go on with the program that is installed now: it is checked, takes over, and its workers serve; "
+	 "connections that are open stay. Says whether it did, and why not."},
 	{"stop", "[now]", 1, RIGHT_ADMINISTER, admin_order_stop,
 	 "Finish the connections and end the server; now: cut them. Returns when it has ended."},
 	{"doctor", "[--sysctl]", 1, RIGHT_READ, admin_tell_doctor,

@@ -27,6 +27,7 @@ void admin_tell_version(struct admin_call *call);
 void admin_order_drain(struct admin_call *call);
 void admin_order_kill(struct admin_call *call);
 void admin_order_reload(struct admin_call *call);
+void admin_order_upgrade(struct admin_call *call);
 void admin_order_resume(struct admin_call *call);
 void admin_order_server(struct admin_call *call);
 void admin_order_stop(struct admin_call *call);

@@ -68,6 +68,12 @@ admin_order_reload(struct admin_call *call)
 }
 
 void
+admin_order_upgrade(struct admin_call *call)
+{
+	admin_ask_master(call, COMMAND_UPGRADE, "");
+}
+
+void
 admin_order_stop(struct admin_call *call)
 {
 	const char *how = admin_argument(call, 1);

@@ -53,7 +53,9 @@ judge_workers(const struct reading *now, struct health *health)
 		const struct reading_worker *worker = &now->workers[i];
 
 		serving += worker->state == BOARD_WORKER_SERVING;
-		expected += worker->state != BOARD_WORKER_EMPTY || worker->pid > 0;
+		/* One that finishes, after an upgrade perhaps for days, is as it should be. */
+		expected += worker->state != BOARD_WORKER_DRAINING &&
+			    (worker->state != BOARD_WORKER_EMPTY || worker->pid > 0);
 		if (worker->state == BOARD_WORKER_SERVING && worker->silent_ms > SILENT_WORKER_MS) {
 			health_add(health, HEALTH_WARNING,
 				"worker %d (pid %d) has made no progress for %.1f s; the master "
@@ -228,6 +230,8 @@ judge_master(const struct reading *before, const struct reading *now, struct hea
 			"see acceptctl events"},
 		{STAT_MASTER_reloads_failed, "reloads that were refused",
 			"nothing changed; see acceptctl events, or acceptd -t for all errors"},
+		{STAT_MASTER_upgrades_failed, "upgrades that failed",
+			"clients are served; see acceptctl events"},
 		{STAT_MASTER_listeners_healed,
 			"listeners that somebody shut down and the master opened again",
 			"suspect a hostile worker"},

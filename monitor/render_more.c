@@ -34,11 +34,29 @@ serving(const struct reading *reading)
 	return count;
 }
 
+/* Workers that take no more clients: told to go, or of the program before an upgrade.
+ * @return how many, and what they still have */
+static unsigned
+finishing(const struct reading *reading, uint64_t *connections)
+{
+	unsigned count = 0;
+
+	*connections = 0;
+	for (size_t i = 0; i < reading->worker_count; i++) {
+		if (reading->workers[i].state == BOARD_WORKER_DRAINING) {
+			*connections += reading->workers[i].stats[STAT_WORKER_open];
+			count++;
+		}
+	}
+	return count;
+}
+
 static void
 json_status(const struct render *render, const struct health *health, FILE *stream)
 {
 	const struct reading *now = render->now;
 	struct json json;
+	uint64_t left;
 
 	json_init(&json, stream);
 	json_object_begin(&json, NULL);
@@ -56,6 +74,8 @@ json_status(const struct render *render, const struct health *health, FILE *stre
 		json_unsigned(&json, stat_row_of(STAT_SCOPE_MASTER, i)->name, now->master[i]);
 	}
 	json_unsigned(&json, "workers_serving", serving(now));
+	json_unsigned(&json, "workers_finishing", finishing(now, &left));
+	json_unsigned(&json, "open_in_finishing", left);
 	json_unsigned(&json, "listeners", now->listener_count);
 	json_unsigned(&json, "accepted", now->accepted);
 	json_unsigned(&json, "open", now->open);
@@ -76,6 +96,20 @@ print_verdict(const struct render *render, const struct health *health, FILE *st
 		fprintf(stream, "  %s- %s%s\n",
 			table_colour_on(level_colour(health->findings[i].level), colour),
 			health->findings[i].text, table_colour_off(colour));
+	}
+}
+
+static void
+print_finishing(const struct reading *now, FILE *stream)
+{
+	uint64_t connections;
+	unsigned workers = finishing(now, &connections);
+
+	if (workers > 0) {
+		fprintf(stream,
+			"finishing: %u workers with %" PRIu64
+			" connections of before an upgrade, or of a larger number of workers\n",
+			workers, connections);
 	}
 }
 
@@ -100,6 +134,7 @@ render_status(const struct render *render, const struct health *health, FILE *st
 		uptime, now->master[STAT_MASTER_generation], serving(now),
 		now->master[STAT_MASTER_worker_crashes], now->master[STAT_MASTER_reloads],
 		now->master[STAT_MASTER_reloads_failed]);
+	print_finishing(now, stream);
 	fprintf(stream,
 		"connections: %" PRIu64 " open, %" PRIu64 " accepted (%.1f per second), %" PRIu64
 		" closed\n\n",

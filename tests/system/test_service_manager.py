@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import client, config, processes
+from harness import client, config, processes, upgrade
 from harness.acceptd import RELOADED
 from harness.waiting import PATIENCE, seconds, wait_for
 
@@ -152,6 +152,23 @@ def test_reload_keeps_an_activated_socket(server, namespace, sock):
     server.reload()
     assert client.echoes() and client.echoes(("127.0.0.1", 7002))
     server.settle()
+
+
+def test_an_upgrade_keeps_activated_sockets(server, sock):
+    """One in use, and one that only a later configuration serves."""
+    with socket.create_server(("127.0.0.1", 7005)) as later:
+        first, second = sock.fileno(), later.fileno()
+        upgrade.install(server)
+        server.start(wrapper=("bash", "-c", f'exec 3<&{first} 4<&{second}; LISTEN_PID=$$ exec "$@"',
+                              "-"), env={"LISTEN_FDS": "2"}, pass_fds=(first, second))
+        upgrade.install(server)
+        upgrade.upgrade(server)
+        assert client.echoes()
+        server.listeners.append(config.listener("later", "127.0.0.1:7005"))
+        server.reload()
+        assert client.echoes(("127.0.0.1", 7005))
+        server.wait_log("listener later: 127.0.0.1:7005: .*passed by the service manager")
+        upgrade.settle(server)
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")

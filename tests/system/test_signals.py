@@ -17,7 +17,7 @@ def test_storm_of_signals_changes_nothing_but_the_last_request(server):
     workers = server.workers()
     held = client.Held(10)
     for _ in range(10000):
-        server.send(dice.choice([signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD]))
+        server.send(dice.choice([signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD]))
     server.listeners[0]["idle_timeout"] = "1h"
     server.reload()
     held.prove_all()
@@ -55,12 +55,3 @@ def test_pipe_signal_is_ignored(server):
         os.kill(pid, signal.SIGPIPE)
     assert client.echoes()
     assert processes.is_running(server.master)
-
-
-def test_upgrade_signal_does_no_harm(server):
-    server.start()
-    workers = server.workers()
-    server.send(signal.SIGUSR2)
-    server.wait_log(r"upgrade|SIGUSR2|USR2")
-    assert client.echoes()
-    assert server.workers() == workers

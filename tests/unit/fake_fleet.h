@@ -121,6 +121,40 @@ fleet_reap(struct fleet *fleet)
 {
 	(void)fleet;
 }
+unsigned
+fleet_outdated(const struct fleet *fleet)
+{
+	(void)fleet;
+	return 0;
+}
+unsigned
+fleet_finishing(const struct fleet *fleet, uint64_t *connections)
+{
+	(void)fleet;
+	*connections = 0;
+	return 0;
+}
+bool
+fleet_has_room(const struct fleet *fleet)
+{
+	(void)fleet;
+	return true;
+}
+int
+fleet_hand_over(const struct fleet *fleet, struct upgrade_state *state)
+{
+	(void)fleet;
+	(void)state;
+	return 0;
+}
+int
+fleet_take_over(struct fleet *fleet, const struct upgrade_state *state, bool are_old)
+{
+	(void)fleet;
+	(void)are_old;
+	(void)state;
+	return 0;
+}
 void
 fleet_free(struct fleet **fleet)
 {

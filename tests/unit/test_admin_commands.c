@@ -56,7 +56,7 @@ END_TEST
 START_TEST(what_changes_something_needs_a_right)
 {
 	static const char *const changing[] = {
-		"kill", "drain", "resume", "server", "reload", "stop"};
+		"kill", "drain", "resume", "server", "reload", "upgrade", "stop"};
 
 	for (size_t i = 0; i < admin_command_count; i++) {
 		bool changes = false;

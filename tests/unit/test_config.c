@@ -44,6 +44,8 @@ START_TEST(what_is_not_given_has_its_default)
 	ck_assert_int_eq(config->log_level, CONFIG_LOG_NOTICE);
 	ck_assert_int_eq(config->drain_timeout_ms, 30000);
 	ck_assert_int_eq(config->hang_timeout_ms, 5000);
+	ck_assert_int_eq(config->upgrade_timeout_ms, 60000);
+	ck_assert_int_eq(config->upgrade_drain_timeout_ms, CONFIG_NONE);
 	ck_assert_int_eq(config->max_connections, 100000);
 	ck_assert(!config->strict);
 	ck_assert_int_eq(config->kernel.somaxconn, CONFIG_SOMAXCONN_AUTO);

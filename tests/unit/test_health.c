@@ -45,6 +45,21 @@ one_is_starting(void)
 	now.workers[1].state = BOARD_WORKER_STARTING;
 }
 static void
+one_finishes(void)
+{
+	now.workers[1].state = BOARD_WORKER_DRAINING;
+}
+static void
+all_finish(void)
+{
+	now.workers[0].state = now.workers[1].state = BOARD_WORKER_DRAINING;
+}
+static void
+an_upgrade_failed(void)
+{
+	now.master[STAT_MASTER_upgrades_failed] = 1;
+}
+static void
 a_slot_is_unused(void)
 {
 	now.workers[1].state = BOARD_WORKER_EMPTY;
@@ -291,6 +306,9 @@ static const struct {
 	{one_is_silent, HEALTH_WARNING, "worker 1 (pid 101) has made no progress for 3.0 s"},
 	{one_is_starting, HEALTH_WARNING, "1 of 2 workers serve"},
 	{a_slot_is_unused, HEALTH_GOOD, NULL},
+	{one_finishes, HEALTH_GOOD, NULL},
+	{all_finish, HEALTH_BAD, "no worker serves"},
+	{an_upgrade_failed, HEALTH_WARNING, "upgrades that failed in the last minute: 1"},
 	{none_serves, HEALTH_BAD, "no worker serves"},
 	{queue_is_full, HEALTH_BAD, "listener front: the accept queue is full (101 of 100)"},
 	{queue_holds_its_limit, HEALTH_WARNING, "more than half full (100 of 100)"},

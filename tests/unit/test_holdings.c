@@ -132,10 +132,27 @@ START_TEST(holdings_sweep_keeps_what_somebody_has)
 }
 END_TEST
 
+START_TEST(holdings_go_on_from_what_another_knew)
+{
+	struct holding row = {.number = 41, .is_recalled = true, .has = {[1] = 2}, .leaves = {1}};
+	uint32_t number = 0;
+
+	setup();
+	ck_assert_int_eq(holdings_restore(&holdings, &row), 0);
+	ck_assert(holdings_slot_has(&holdings, 41, 65));
+	ck_assert_int_eq(holdings_released(&holdings, 41, 0), 0);
+	ck_assert(holdings_next_release(&holdings, 65, &number));
+	ck_assert_uint_eq(number, 41);
+	ck_assert_int_eq(holdings_released(&holdings, 41, 65), 0);
+	ck_assert(!holdings_anybody_has(&holdings, 41));
+}
+END_TEST
+
 UNIT_TESTS("holdings", tcase_add_test(tests, holdings_know_who_has_a_socket);
 	   tcase_add_test(tests, holdings_end_when_every_holder_has_answered);
 	   tcase_add_test(tests, holdings_refuse_answers_to_no_question);
 	   tcase_add_test(tests, holdings_of_a_worker_born_late_are_recalled_too);
 	   tcase_add_test(tests, holdings_survive_a_socket_that_is_taken_back_before_the_answer);
 	   tcase_add_test(tests, holdings_ask_again_only_after_the_first_answer);
-	   tcase_add_test(tests, holdings_sweep_keeps_what_somebody_has);)
+	   tcase_add_test(tests, holdings_sweep_keeps_what_somebody_has);
+	   tcase_add_test(tests, holdings_go_on_from_what_another_knew);)

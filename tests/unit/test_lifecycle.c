@@ -15,6 +15,7 @@
 #include "master/listeners_change.h"
 #include "master/master.h"
 #include "master/reload.h"
+#include "master/upgrade.h"
 #include "tests/unit/fake_fleet.h"
 #include "tests/unit/net_help.h"
 #include "tests/unit/run.h"
@@ -23,6 +24,7 @@ static struct master master;
 static struct listeners listeners;
 static struct lifecycle lifecycle;
 static struct reload reload;
+static struct upgrade upgrade;
 static struct address address;
 static struct listener_config row;
 static struct config config;
@@ -200,11 +202,32 @@ START_TEST(a_request_before_the_start_waits_for_it)
 }
 END_TEST
 
-START_TEST(usr2_changes_nothing)
+/* There is no program to go on with here. */
+START_TEST(usr2_asks_for_an_upgrade_and_a_refused_one_changes_nothing)
 {
+	upgrade_init(&upgrade, &master);
+	log_set_level(LOG_LEVEL_ERROR - 1);
 	say(SIGUSR2);
+	ck_assert_uint_eq(stat_get(&master.board.master->stats[STAT_MASTER_upgrades_failed]), 1);
+	ck_assert(!upgrade_is_going_on(&master));
 	ck_assert_int_eq(master.state, MASTER_SERVING);
 	ck_assert_uint_eq(fake_fleet.drained + fake_fleet.resized + fake_fleet.applied, 0);
+}
+END_TEST
+
+/* The reload is put off, and a stop ends the upgrade; a second request is none. */
+START_TEST(a_stop_goes_before_an_upgrade_and_an_upgrade_before_a_reload)
+{
+	upgrade_init(&upgrade, &master);
+	upgrade.stage = UPGRADE_CHECKING;
+	say(SIGHUP);
+	ck_assert(reload.is_wanted);
+	ck_assert(!reload.is_running);
+	say(SIGUSR2);
+	ck_assert_uint_eq(stat_get(&master.board.master->stats[STAT_MASTER_upgrades_failed]), 0);
+	say(SIGTERM);
+	ck_assert_int_eq(master.state, MASTER_DRAINING);
+	ck_assert(!upgrade_is_going_on(&master));
 }
 END_TEST
 
@@ -244,6 +267,7 @@ UNIT_TESTS("lifecycle", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, a_failed_start_keeps_its_exit_status);
 	   tcase_add_test(tests, ttin_and_ttou_stay_within_bounds);
 	   tcase_add_test(tests, a_request_before_the_start_waits_for_it);
-	   tcase_add_test(tests, usr2_changes_nothing);
+	   tcase_add_test(tests, usr2_asks_for_an_upgrade_and_a_refused_one_changes_nothing);
+	   tcase_add_test(tests, a_stop_goes_before_an_upgrade_and_an_upgrade_before_a_reload);
 	   tcase_add_test(tests, a_storm_of_usr1_sends_the_log_on_twice);
 	   tcase_add_test(tests, a_drain_does_not_heal_what_it_shut_itself);)

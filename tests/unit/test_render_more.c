@@ -31,6 +31,9 @@ create(void)
 	board_open_slot(&board, 0);
 	atomic_store(&board.slots[0].state, BOARD_WORKER_SERVING);
 	atomic_store(&board.slots[0].progress_ms, clock_monotonic_ms());
+	board_open_slot(&board, 1);
+	atomic_store(&board.slots[1].state, BOARD_WORKER_DRAINING);
+	stat_set(&board.slots[1].stats[STAT_WORKER_open], 7);
 	stat_set(&board.writable->stats[STAT_MASTER_generation], 3);
 	reading_take(&board, &before);
 	stat_set(&board.slots[0].listeners[0].stats[STAT_LISTENER_accepted], 2);
@@ -75,6 +78,8 @@ static const struct {
 	{RENDER_JSON, "\"findings\":[]"},
 	{RENDER_JSON, "\"generation\":3"},
 	{RENDER_JSON, "\"workers_serving\":1"},
+	{RENDER_TEXT, "finishing: 1 workers with 7 connections"},
+	{RENDER_JSON, "\"workers_finishing\":1,\"open_in_finishing\":7"},
 	{RENDER_JSON, "\"accepted\":2"},
 	{RENDER_JSON, "\"accepted_per_second\":2.000"},
 };

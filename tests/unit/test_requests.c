@@ -19,6 +19,8 @@
 #include "master/master.h"
 #include "master/monitor_child.h"
 #include "master/reload.h"
+#include "master/upgrade.h"
+#include "master/upgrade_state.h"
 #include "tests/unit/fake_fleet.h"
 #include "tests/unit/net_help.h"
 #include "tests/unit/run.h"
@@ -42,7 +44,9 @@ static struct {
 		char text[1024];
 	} at[ANSWERS_MAX];
 	unsigned count;
-	unsigned rows, reloads, drains, stops;
+	unsigned rows, reloads, drains, stops, upgrades;
+	bool is_upgrading;
+	char upgrader[96];
 	uint64_t row_count;
 } told;
 
@@ -92,6 +96,21 @@ lifecycle_stop(struct master *whose, int exit_status, const char *reason)
 	ck_assert_str_eq(reason, "acceptctl stop now");
 	whose->state = MASTER_STOPPING;
 	told.stops++;
+}
+
+void
+upgrade_request(struct master *whose, const char *who)
+{
+	ck_assert_ptr_eq(whose, &master);
+	told.upgrades++;
+	(void)snprintf(told.upgrader, sizeof(told.upgrader), "%s", who);
+}
+
+bool
+upgrade_is_going_on(const struct master *whose)
+{
+	ck_assert_ptr_eq(whose, &master);
+	return told.is_upgrading;
 }
 
 /* --- the stage --- */
@@ -511,6 +530,67 @@ START_TEST(an_order_to_a_server_is_answered_at_once)
 }
 END_TEST
 
+/* --- upgrade --- */
+
+START_TEST(an_upgrade_is_answered_when_it_has_ended)
+{
+	ask(1, COMMAND_UPGRADE, "");
+	ck_assert_uint_eq(told.upgrades, 1);
+	ck_assert_ptr_nonnull(strstr(told.upgrader, "acceptctl upgrade"));
+	ck_assert_uint_eq(told.count, 0);
+	requests_on_upgrade(&master, -EINVAL, "upgrade refused");
+	ck_assert_int_eq(told.at[0].status, -EINVAL);
+	ck_assert_str_eq(only_answer(1)->text, "upgrade refused");
+}
+END_TEST
+
+START_TEST(nothing_is_begun_beside_an_upgrade)
+{
+	told.is_upgrading = true;
+	ask(1, COMMAND_UPGRADE, "");
+	ck_assert_int_eq(told.at[0].status, -EBUSY);
+	ck_assert_ptr_nonnull(strstr(only_answer(1)->text, "an upgrade is in progress"));
+	ask(2, COMMAND_RELOAD, "");
+	ck_assert_int_eq(told.at[0].status, -EBUSY);
+	ck_assert_ptr_nonnull(strstr(only_answer(2)->text, "an upgrade is in progress"));
+	ck_assert_uint_eq(told.upgrades + told.reloads, 0);
+}
+END_TEST
+
+START_TEST(who_stops_does_not_upgrade)
+{
+	master.state = MASTER_DRAINING;
+	ask(1, COMMAND_UPGRADE, "");
+	ck_assert_int_eq(only_answer(1)->status, -ESHUTDOWN);
+	ck_assert_uint_eq(told.upgrades, 0);
+}
+END_TEST
+
+/* Before the program is replaced; who asked for that waits on in the next. */
+START_TEST(only_who_asked_for_the_upgrade_is_handed_over)
+{
+	struct upgrade_asker asker = {.id = 9};
+	struct upgrade_state state = {.askers = &asker, .asker_count = 1};
+
+	fake_fleet.askable = 1;
+	ask(1, COMMAND_RELOAD, "");
+	ask(2, COMMAND_UPGRADE, "");
+	ask(3, COMMAND_LIST, "");
+	requests_dismiss(&master);
+	ck_assert_uint_eq(told.count, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_uint_ne(told.at[i].id, 2);
+		ck_assert_int_eq(told.at[i].status, -EBUSY);
+	}
+	told.count = 0;
+	requests_on_upgrade(&master, 0, "here");
+	ck_assert_str_eq(only_answer(2)->text, "here");
+	requests_take_over(&master, &state);
+	requests_on_upgrade(&master, 0, "there");
+	ck_assert_str_eq(only_answer(9)->text, "there");
+}
+END_TEST
+
 UNIT_TESTS("requests", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, a_reload_is_answered_by_the_one_that_it_asked_for);
 	   tcase_add_test(tests, one_reload_answers_all_who_waited_and_says_what_was_wrong);
@@ -535,4 +615,8 @@ UNIT_TESTS("requests", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, a_kill_that_nobody_waits_for_is_not_answered);
 	   tcase_add_test(tests, a_worker_that_dies_answers_what_it_was_to_kill);
 	   tcase_add_test(tests, an_answer_that_nobody_can_have_asked_for_is_refused);
-	   tcase_add_test(tests, an_order_to_a_server_is_answered_at_once);)
+	   tcase_add_test(tests, an_order_to_a_server_is_answered_at_once);
+	   tcase_add_test(tests, an_upgrade_is_answered_when_it_has_ended);
+	   tcase_add_test(tests, nothing_is_begun_beside_an_upgrade);
+	   tcase_add_test(tests, who_stops_does_not_upgrade);
+	   tcase_add_test(tests, only_who_asked_for_the_upgrade_is_handed_over);)

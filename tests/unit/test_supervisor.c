@@ -9,7 +9,8 @@
 #define NOW 100000
 
 /* A table as letters, one a slot: E empty, W empty and waiting until NOW + 700, S starting,
- * R ready, D draining, A aborting, K killed, X stuck; small d, a, k, s, r: its deadline has come,
+ * R ready, D draining, A aborting, K killed, X stuck; of the program before an upgrade 1 starting,
+ * 2 ready, 3 draining, 4 aborting, 5 killed; small d, a, k, s, r: its deadline has come,
  * and for all others with a process it is at NOW + 2000. */
 static const struct {
 	const char *table;
@@ -35,6 +36,17 @@ static const struct {
 	/* one that cannot die is replaced in another slot */
 	{"RXR", 3, SUPERVISOR_START, 3, 0}, {"RXRR", 3, SUPERVISOR_NOTHING, -1, 2000},
 	{"XXXX", 1, SUPERVISOR_START, 4, 0},
+	/* after an upgrade: the new ones are started beside the old, which go when all of them
+	   serve */
+	{"22EE", 2, SUPERVISOR_START, 2, 0}, {"22SE", 2, SUPERVISOR_START, 3, 0},
+	{"22SS", 2, SUPERVISOR_NOTHING, -1, 2000}, {"22SR", 2, SUPERVISOR_NOTHING, -1, 2000},
+	{"22RR", 2, SUPERVISOR_DRAIN, 0, 0}, {"32RR", 2, SUPERVISOR_DRAIN, 1, 0},
+	{"33RR", 2, SUPERVISOR_NOTHING, -1, 2000}, {"12RR", 2, SUPERVISOR_DRAIN, 0, 0},
+	/* new ones that do not start cost no old one; nor is an old one started or surplus */
+	{"22WW", 2, SUPERVISOR_NOTHING, -1, 700}, {"22RW", 2, SUPERVISOR_NOTHING, -1, 700},
+	{"2ERR", 2, SUPERVISOR_DRAIN, 0, 0}, {"222R", 1, SUPERVISOR_DRAIN, 0, 0},
+	{"2222", 1, SUPERVISOR_START, 4, 0}, {"45RS", 2, SUPERVISOR_NOTHING, -1, 2000},
+	{"45EE", 2, SUPERVISOR_START, 2, 0}, {"RR2R", 2, SUPERVISOR_DRAIN, 3, 0},
 	/* time is over */
 	{"RdR", 2, SUPERVISOR_KILL, 1, 0}, {"RaR", 3, SUPERVISOR_KILL, 1, 0},
 	{"RkR", 3, SUPERVISOR_GIVE_UP, 1, 0}, {"RsR", 3, SUPERVISOR_KILL, 1, 0},
@@ -55,6 +67,10 @@ fill(const char *table)
 		char letter = table[i];
 		bool is_over = strchr("darsk", letter) != NULL;
 
+		if (letter >= '1' && letter <= '5') {
+			slot->is_old = true;
+			letter = "SRDAK"[letter - '1'];
+		}
 		if (letter == 'W') {
 			slot->backoff.not_before_ms = NOW + 700;
 			continue;

@@ -124,11 +124,12 @@ class Acceptd:
         self.settle()
         return self
 
-    def settle(self):
+    def settle(self, slots=None):
         """What is there now is what must be there at the end of the test: the configured workers,
+        or those of the given slots,
         the monitor if it has something to do, nobody on the way in or out, and the descriptors of a
         master that is not in the middle of something."""
-        wanted = self.wanted_children()
+        wanted = self.wanted_children(slots)
 
         def is_settled():
             titles = self.titles()
@@ -146,17 +147,18 @@ class Acceptd:
     def titles(self):
         return sorted(processes.title(pid) for pid in self.note_children())
 
-    def wanted_children(self):
+    def wanted_children(self, slots=None):
         """Titles of the children that the configuration asks for."""
         count = self.options["workers"]
         if count == "auto":
             count = int(self.wait_log(WORKERS).split()[3])
+        slots = range(count) if slots is None else slots
         servers = [server for upstream in self.options.get("upstreams", ())
                    for server in upstream["servers"]]
         monitor = (any(self.options["admin"].values()) or
                    any(config.is_name(server["address"]) for server in servers))
         return ["acceptd: monitor"] * monitor + sorted(
-            f"acceptd: worker {slot}" for slot in range(count))
+            f"acceptd: worker {slot}" for slot in slots)
 
     def note_children(self):
         """@return pids"""

@@ -18,9 +18,9 @@ def acceptctl(server, *words, limit=PATIENCE, **more):
                           stdin=subprocess.DEVNULL, env=server.environment(), **more)
 
 
-def asked(server, *words):
+def asked(server, *words, **more):
     """What acceptctl prints, which must succeed."""
-    result = acceptctl(server, *words)
+    result = acceptctl(server, *words, **more)
     assert result.returncode == GOOD and result.stderr == "", result
     return result.stdout
 
