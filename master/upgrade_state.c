@@ -568,12 +568,12 @@ check_workers(const struct upgrade_state *state, struct fault *why)
 	memcpy(used, none, sizeof(used));
 	for (size_t i = 0; i < state->worker_count; i++) {
 		const struct upgrade_worker *worker = &state->workers[i];
-		bool has_process = worker->state != SLOT_EMPTY;
+		bool is_empty = worker->state == SLOT_EMPTY;
 
 		if (used[worker->slot]++ != 0) {
 			return fault_say(why, EBADMSG, "two workers have the same slot");
 		}
-		if (has_process != (worker->pid > 1) || (!has_process && worker->channel >= 0)) {
+		if (is_empty ? worker->pid != 0 || worker->channel >= 0 : worker->pid <= 1) {
 			return fault_say(why, EBADMSG,
 				"the record of a worker has a pid that makes no sense");
 		}

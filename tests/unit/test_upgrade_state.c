@@ -218,6 +218,13 @@ nobody_has_a_channel(void)
 	state.workers[1].state = SLOT_EMPTY;
 }
 static void
+nobody_is_init(void)
+{
+	state.workers[1].pid = 1;
+	state.workers[1].state = SLOT_EMPTY;
+	state.workers[1].channel = -1;
+}
+static void
 descriptor_has_two_owners(void)
 {
 	state.workers[1].channel = state.head.board;
@@ -245,6 +252,7 @@ static const struct {
 	{state_is_unknown, "the record of a worker has a state that makes no sense"},
 	{worker_is_init, "the record of a worker has a pid that makes no sense"},
 	{nobody_has_a_channel, "the record of a worker has a pid that makes no sense"},
+	{nobody_is_init, "the record of a worker has a pid that makes no sense"},
 	{descriptor_has_two_owners, "a descriptor is given twice"},
 	{flag_is_two, "the record of a socket has a is_lost that makes no sense"},
 	{listener_is_beyond_the_board,
