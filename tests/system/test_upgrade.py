@@ -9,7 +9,7 @@ import pytest
 from harness import admin, client, config, processes, upgrade
 from harness.acceptd import READY, RELOADED
 from harness.backend import BACK, Backend, echo
-from harness.waiting import holds_for, wait_for
+from harness.waiting import PATIENCE, holds_for, seconds, wait_for
 
 UPGRADES = 20
 PROXY = ("127.0.0.1", 7002)
@@ -325,7 +325,7 @@ def test_the_service_manager_hears_of_it_and_its_sockets_stay(installed):
     address = server.path("notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
-        manager.settimeout(20.0)
+        manager.settimeout(seconds(PATIENCE))
 
         def wait(word):
             while True:
