@@ -18,6 +18,7 @@ ledger_open(const struct settings *settings)
 	struct board_listener_cells *cells = settings->cells;
 
 	service->open++;
+	memory_note(&service->memory, service->open);
 	board_write_begin(service->slot);
 	stat_add(&cells->stats[STAT_LISTENER_accepted], 1);
 	stat_add(&cells->stats[STAT_LISTENER_open], 1);

@@ -5,18 +5,25 @@
 
 #include <malloc.h>
 
-bool
-memory_look(struct memory *memory, uint64_t open, int64_t now_ms)
+void
+memory_note(struct memory *memory, uint64_t open)
 {
 	if (open > memory->most_open) {
 		memory->most_open = open;
+		memory->is_rest = false;
 	}
-	if (memory->most_open < MEMORY_CROWD || open > memory->most_open / 4 ||
-		now_ms < memory->not_before_ms) {
+}
+
+bool
+memory_look(struct memory *memory, uint64_t open, int64_t now_ms)
+{
+	if ((memory->most_open < MEMORY_CROWD && !memory->is_rest) ||
+		open > memory->most_open / 4 || now_ms < memory->not_before_ms) {
 		return false;
 	}
 	(void)malloc_trim(0);
 	memory->most_open = open;
+	memory->is_rest = open > 0;
 	memory->not_before_ms = now_ms + MEMORY_PAUSE_MS;
 	return true;
 }

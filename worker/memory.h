@@ -10,9 +10,13 @@
 
 struct memory {
 	uint64_t most_open; /* since the last time */
+	bool is_rest; /* that many were left of a crowd the last time, and no more came since */
 	int64_t not_before_ms;
 };
 
-/** To be asked often: give memory back when three of four clients of a crowd have gone.
+/** One more client, the `open`th: a crowd may come and go between two looks. */
+void memory_note(struct memory *memory, uint64_t open);
+/** To be asked often: give memory back when three of four clients of a crowd have gone, and again
+ *  when three of four of the rest have, who each may have held a page that others were on.
  *  @return whether it was time to */
 bool memory_look(struct memory *memory, uint64_t open, int64_t now_ms);
