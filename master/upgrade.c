@@ -425,6 +425,7 @@ upgrade_say_settled(struct master *master, char *answer, size_t size)
 {
 	uint64_t connections;
 	unsigned finishing = fleet_finishing(master->fleet, &connections);
+	unsigned serving = fleet_serving(master->fleet);
 	char limit[64] = "";
 	struct text text;
 
@@ -434,9 +435,10 @@ upgrade_say_settled(struct master *master, char *answer, size_t size)
 		text_add_duration_ms(&text, master->config->upgrade_drain_timeout_ms);
 	}
 	(void)snprintf(answer, size,
-		"upgrade: acceptd " PACKAGE_VERSION " serves with %u workers; %u of before finish "
-		"%" PRIu64 " connections%s",
-		fleet_serving(master->fleet), finishing, connections, limit);
+		"upgrade: acceptd " PACKAGE_VERSION " serves with %u worker%s; %u of before finish "
+		"%" PRIu64 " connection%s%s",
+		serving, serving == 1 ? "" : "s", finishing, connections,
+		connections == 1 ? "" : "s", limit);
 	master_event(master, LOG_LEVEL_NOTICE, "%s", answer);
 }
 

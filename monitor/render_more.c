@@ -107,9 +107,9 @@ print_finishing(const struct reading *now, FILE *stream)
 
 	if (workers > 0) {
 		fprintf(stream,
-			"finishing: %u workers with %" PRIu64
-			" connections of before an upgrade, or of a larger number of workers\n",
-			workers, connections);
+			"finishing: %u worker%s with %" PRIu64
+			" connection%s of before an upgrade, or of a larger number of workers\n",
+			workers, workers == 1 ? "" : "s", connections, connections == 1 ? "" : "s");
 	}
 }
 

@@ -78,7 +78,7 @@ static const struct {
 	{RENDER_JSON, "\"findings\":[]"},
 	{RENDER_JSON, "\"generation\":3"},
 	{RENDER_JSON, "\"workers_serving\":1"},
-	{RENDER_TEXT, "finishing: 1 workers with 7 connections"},
+	{RENDER_TEXT, "finishing: 1 worker with 7 connections"},
 	{RENDER_JSON, "\"workers_finishing\":1,\"open_in_finishing\":7"},
 	{RENDER_JSON, "\"accepted\":2"},
 	{RENDER_JSON, "\"accepted_per_second\":2.000"},
