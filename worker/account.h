@@ -16,8 +16,7 @@ struct account {
 	int64_t began_ms;
 	int32_t queue_wait_ms; /* in the accept queue; -1: not measured */
 	/* Of the proxy. */
-	int32_t server;                   /* row on the board of the last one it got; -1: none */
-	struct board_place place;         /* if that was the place of a name: its address then */
+	struct upstream_server *server;   /* the last one it got, with the address of then */
 	int64_t granted_ms, connected_ms; /* the last time; 0: never */
 	uint64_t to_server_bytes, from_server_bytes;
 	uint32_t connects; /* tried */
@@ -51,7 +50,16 @@ account_open(const struct conn *conn, int32_t queue_wait_ms)
 	if (account != NULL) {
 		account->began_ms = conn->settings->service->now_ms;
 		account->queue_wait_ms = queue_wait_ms;
-		account->server = -1;
+	}
+}
+
+static inline void
+account_close(const struct conn *conn)
+{
+	struct account *account = account_of(conn);
+
+	if (account != NULL) {
+		upstream_server_release(&account->server);
 	}
 }
 
@@ -80,13 +88,13 @@ account_sent(const struct conn *conn, size_t bytes)
 
 /** The proxy got a place at a server and connects to it. */
 static inline void
-account_granted(const struct conn *conn, const struct upstream_server *server)
+account_granted(const struct conn *conn, struct upstream_server *server)
 {
 	struct account *account = account_of(conn);
 
 	if (account != NULL) {
-		account->server = server->row;
-		account->place = server->place;
+		upstream_server_release(&account->server);
+		account->server = upstream_server_hold(server);
 		account->granted_ms = conn->settings->service->now_ms;
 		account->connected_ms = 0;
 		account->connects++;

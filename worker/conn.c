@@ -506,6 +506,7 @@ conn_close(struct conn *conn, enum close_reason reason)
 	conn_unlink(conn, service);
 	service->descriptors_used -= 1 + settings->protocol->descriptors;
 	output_free(&conn->pending);
+	account_close(conn);
 	crash_release();
 	free(conn);
 	settings_release(&settings);

@@ -159,37 +159,20 @@ add_line(struct service *service, const struct session_facts *facts)
 	log->len += session_line_write(log->buffer + log->len, facts);
 }
 
-/* Of the place of a name the one that it had then. @return buffer, or text that lives on */
-static const char *
-server_address(const struct board_server_head *head, const struct account *account,
-	char buffer[ADDRESS_TEXT_MAX])
-{
-	struct address address;
-
-	if (account->place.state == BOARD_PLACE_EMPTY) {
-		return head->address;
-	}
-	board_place_address(&account->place, &address);
-	return address_format(&address, buffer);
-}
-
 /* @param address  room that the facts need for as long as they live */
 static void
 add_proxy_facts(const struct conn *conn, const struct account *account, struct session_facts *facts,
 	char address[ADDRESS_TEXT_MAX])
 {
-	const struct board_master *master = conn->settings->service->board.master;
-
 	facts->upstream = upstream_name(conn->settings->upstream);
 	facts->server = facts->server_address = "";
 	facts->place_wait_ms = facts->connect_ms = -1;
 	facts->connects = account->connects;
 	facts->to_server_bytes = account->to_server_bytes;
 	facts->from_server_bytes = account->from_server_bytes;
-	if (account->server >= 0) {
-		facts->server = master->servers[account->server].name;
-		facts->server_address =
-			server_address(&master->servers[account->server], account, address);
+	if (account->server != NULL) {
+		facts->server = account->server->name;
+		facts->server_address = address_format(&account->server->address, address);
 		facts->place_wait_ms = account->granted_ms - account->began_ms;
 	}
 	if (account->connected_ms != 0) {

@@ -34,8 +34,8 @@ struct upstream_plan;
  * session keeps the one it began with across reloads and answers of DNS. */
 struct upstream_server {
 	struct upstream *upstream;
-	unsigned references;              /* by the upstream and by each request that has it */
-	int row;                          /* on the board */
+	unsigned references; /* by the upstream, each request that has it, and who logs that */
+	int row;             /* on the board */
 	struct board_server_cells *cells; /* in our own slot */
 	char name[BOARD_SERVER_MAX];
 	bool is_place;            /* of a name */
@@ -116,6 +116,11 @@ upstream_count(
 		stat_add(&server->cells->stats[STAT_SERVER_from_server_bytes], from_server_bytes);
 	}
 }
+
+/** One more reference to a server, and one back, which clears the pointer; NULL is accepted there.
+ */
+struct upstream_server *upstream_server_hold(struct upstream_server *server);
+void upstream_server_release(struct upstream_server **server);
 
 const char *upstream_name(const struct upstream *upstream);
 int64_t upstream_connect_timeout_ms(const struct upstream *upstream);

@@ -180,8 +180,7 @@ request_grant(struct upstream_request *request, struct upstream_server *server)
 {
 	deadline_clear(&request->patience);
 	queue_remove(request);
-	server->references++;
-	request->server = server;
+	request->server = upstream_server_hold(server);
 	request->state = UPSTREAM_CONNECTING;
 	stat_add(&server->cells->stats[STAT_SERVER_sessions], 1);
 	request->on_granted(request);

@@ -9,6 +9,13 @@
 #include "worker/service.h"
 #include "worker/upstream_private.h"
 
+struct upstream_server *
+upstream_server_hold(struct upstream_server *server)
+{
+	server->references++;
+	return server;
+}
+
 void
 upstream_server_release(struct upstream_server **server)
 {

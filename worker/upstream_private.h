@@ -56,7 +56,6 @@ struct upstream_plan *upstream_plan_new(
 void upstream_plan_retire(struct upstream_plan *plan);
 /** Give a reference back and clear the pointer; NULL is accepted. */
 void upstream_plan_release(struct upstream_plan **plan);
-void upstream_server_release(struct upstream_server **server);
 
 /** How often places of the upstream have changed. */
 uint32_t upstream_placings(const struct upstream *upstream);
