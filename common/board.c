@@ -89,7 +89,8 @@ board_layout(void)
 		offsetof(struct board_master, upstreams), offsetof(struct board_master, servers),
 		offsetof(struct board_slot, sources), sizeof(struct source_set),
 		offsetof(struct board_master, source_key), offsetof(struct board_master, penalties),
-		offsetof(struct board_server_head, lookup), sizeof(struct board_place)};
+		offsetof(struct board_server_head, lookup), sizeof(struct board_place),
+		sizeof(struct board_upstream_head), sizeof(struct board_upstream_cells)};
 	uint64_t hash = hash_bytes(0xcbf29ce484222325, sizes, sizeof(sizes));
 
 	for (size_t i = 0; i < stat_row_count; i++) {
@@ -453,6 +454,7 @@ bury_backends(struct board_slot *dead)
 	for (size_t i = 0; i < BOARD_UPSTREAMS; i++) {
 		stat_set(&dead->upstreams[i].ticket, 0);
 		stat_set(&dead->upstreams[i].waiting, 0);
+		stat_set(&dead->upstreams[i].known, 0);
 	}
 	for (size_t i = 0; i < BOARD_SERVERS; i++) {
 		if (stat_get(&dead->servers[i].held) > 0) {

@@ -25,7 +25,7 @@ struct fault;
 #define BOARD_PAGE       65536 /* the largest page of the machines that Linux runs on */
 #define BOARD_SLOTS      1024  /* workers at most */
 #define BOARD_LISTENERS  256   /* listener names at most in the life of a master */
-#define BOARD_UPSTREAMS  64    /* upstream names at most in the life of a master */
+#define BOARD_UPSTREAMS  64    /* upstream names at most at a time */
 #define BOARD_SERVERS    512   /* servers of upstreams, likewise; a name has a row for each place */
 #define BOARD_NAME_MAX   32
 #define BOARD_SERVER_MAX 128 /* a name, or an address instead */
@@ -238,6 +238,9 @@ struct board_upstream_cells {
 	board_cell
 		ticket; /* of the first one: lower came earlier, on the whole machine; 0: nobody */
 	board_cell waiting;
+	/* 1: this worker may use it, be it only for connections that came while it was configured.
+	 */
+	board_cell known;
 };
 
 /* One worker slot; page-aligned so that a worker can map nothing but its own for writing. */
@@ -280,8 +283,10 @@ struct board_listener_head { /* written by the master when a listener is opened 
 struct board_upstream_head {
 	char name[BOARD_NAME_MAX];
 	_Atomic uint32_t is_used;
+	_Atomic uint32_t lives;         /* board_upstream_life */
 	_Atomic uint32_t is_configured; /* the configuration in force has it */
 	_Atomic uint32_t placings;      /* grows whenever a place of its servers changes */
+	board_cell left_generation;     /* the first configuration without it; 0: it is in force */
 };
 
 /* A back end that is given by name has a row for each of its places; an address that DNS answers
@@ -323,7 +328,11 @@ struct board_server_head {
 	int32_t place;                  /* its number, from 1; 0: no place */
 	int32_t upstream;               /* its row */
 	_Atomic uint32_t is_used;
+	_Atomic uint32_t lives; /* board_server_life */
 	_Atomic uint32_t is_configured;
+	board_cell left_generation; /* the first configuration without it; 0: it is in force */
+	/* What the cells of all slots came to when the row was given to this name. */
+	board_cell base[STAT_SERVER_COUNT];
 	/* What the administrator ordered, over the configuration. */
 	_Atomic uint32_t is_drained;
 	board_cell weight;          /* ordered weight + 1; 0: as configured */
@@ -403,13 +412,28 @@ void board_detach(struct board *board);
  *  @return index, -ENOSPC after BOARD_LISTENERS different names, or -ENAMETOOLONG */
 int board_listener_index(struct board *board, const char *name) MUST_CHECK;
 
-/** The row of an upstream's name, or of a server within an upstream: the one it had before, or a
- * new one. Master only. @return index; -ENOSPC when every row is used; -ENAMETOOLONG */
+/** The row of an upstream's name, or of a server within an upstream: the one it has, or a free one.
+ *  Master only. @return index; -ENOSPC when every row is used; -ENAMETOOLONG */
 int board_upstream_index(struct board *board, const char *name) MUST_CHECK;
 int board_server_index(struct board *board, int upstream, const char *name) MUST_CHECK;
 /** The row, by anybody. @return index; -ENOENT */
 int board_find_upstream(const struct board *board, const char *name);
 int board_find_server(const struct board *board, int upstream, const char *name);
+/** Give a row to a name that fits: nothing is left there of the name that had it, whose counters
+ *  stay in the cells and are left out from now on. No worker may touch it any more. With an
+ *  upstream the rows of its servers become free. Master only. */
+void board_give_upstream(struct board *board, int row, const char *name);
+void board_give_server(struct board *board, int row, int upstream, const char *name);
+/** How often the row was given to a name; 0: nobody has it. A reader that finds the same before and
+ *  after has read of one name only. */
+uint32_t board_upstream_life(const struct board *board, int row);
+uint32_t board_server_life(const struct board *board, int row);
+/** Nobody has asked for the name of a row yet. Master only. */
+void board_forget_lookup(struct board *board, int row);
+/** A counter of the name that has the row, over all slots. */
+uint64_t board_server_stat(const struct board *board, int server, enum stat_server_index index);
+/** Sessions that have a place at a server, over all slots. */
+uint64_t board_server_held(const struct board *board, int server);
 /** The latest verdict of all workers on a server; 0: none yet, it is taken to be up. */
 uint64_t board_server_verdict(const struct board *board, int server);
 /** Why that verdict is what it is: the errno of a connect, EBADMSG for a wrong answer to a check.

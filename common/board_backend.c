@@ -25,8 +25,8 @@ board_find_upstream(const struct board *board, const char *name)
 {
 	const struct board_upstream_head *heads = master_of(board)->upstreams;
 
-	for (int i = 0; i < BOARD_UPSTREAMS && is_set(&heads[i].is_used); i++) {
-		if (strcmp(heads[i].name, name) == 0) {
+	for (int i = 0; i < BOARD_UPSTREAMS; i++) {
+		if (is_set(&heads[i].is_used) && strcmp(heads[i].name, name) == 0) {
 			return i;
 		}
 	}
@@ -38,8 +38,9 @@ board_find_server(const struct board *board, int upstream, const char *name)
 {
 	const struct board_server_head *heads = master_of(board)->servers;
 
-	for (int i = 0; i < BOARD_SERVERS && is_set(&heads[i].is_used); i++) {
-		if (heads[i].upstream == upstream && strcmp(heads[i].name, name) == 0) {
+	for (int i = 0; i < BOARD_SERVERS; i++) {
+		if (is_set(&heads[i].is_used) && heads[i].upstream == upstream &&
+			strcmp(heads[i].name, name) == 0) {
 			return i;
 		}
 	}
@@ -63,8 +64,7 @@ board_upstream_index(struct board *board, const char *name)
 	if (index == BOARD_UPSTREAMS) {
 		return -ENOSPC;
 	}
-	strcpy(heads[index].name, name);
-	atomic_store_explicit(&heads[index].is_used, 1, memory_order_release);
+	board_give_upstream(board, index, name);
 	return index;
 }
 
@@ -85,10 +85,39 @@ board_server_index(struct board *board, int upstream, const char *name)
 	if (index == BOARD_SERVERS) {
 		return -ENOSPC;
 	}
-	strcpy(heads[index].name, name);
-	heads[index].upstream = upstream;
-	atomic_store_explicit(&heads[index].is_used, 1, memory_order_release);
+	board_give_server(board, index, upstream, name);
 	return index;
+}
+
+uint64_t
+board_server_held(const struct board *board, int server)
+{
+	int slots = board_slots_used(board);
+	uint64_t sum = 0;
+
+	for (int slot = 0; slot < slots; slot++) {
+		sum += atomic_load(&board->slots[slot].servers[server].held);
+	}
+	return sum;
+}
+
+static uint64_t
+sum_stat(const struct board *board, int server, enum stat_server_index index)
+{
+	int slots = board_slots_used(board);
+	uint64_t sum = 0;
+
+	for (int slot = 0; slot < slots; slot++) {
+		sum += stat_get(&board->slots[slot].servers[server].stats[index]);
+	}
+	return sum;
+}
+
+uint64_t
+board_server_stat(const struct board *board, int server, enum stat_server_index index)
+{
+	return sum_stat(board, server, index) -
+	       stat_get(&master_of(board)->servers[server].base[index]);
 }
 
 /* @return the slot whose verdict holds; -1: there is none */
@@ -221,4 +250,150 @@ bool
 board_place_equal(const struct board_place *a, const struct board_place *b)
 {
 	return a->port == b->port && IN6_ARE_ADDR_EQUAL(&a->host, &b->host);
+}
+
+/* --- rows given to names --- */
+
+/* In this order: a life that is read while the row is changed is not the one after. */
+static uint32_t
+life_of(const _Atomic uint32_t *lives, const _Atomic uint32_t *is_used)
+{
+	uint32_t life;
+
+	atomic_thread_fence(memory_order_acquire);
+	life = atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)lives, memory_order_acquire);
+	return is_set(is_used) ? life : 0;
+}
+
+uint32_t
+board_upstream_life(const struct board *board, int row)
+{
+	const struct board_upstream_head *head = &board->master->upstreams[row];
+
+	return life_of(&head->lives, &head->is_used);
+}
+
+uint32_t
+board_server_life(const struct board *board, int row)
+{
+	const struct board_server_head *head = &board->master->servers[row];
+
+	return life_of(&head->lives, &head->is_used);
+}
+
+/* Readers see that nobody has it before they can see anything of what comes. */
+static void
+begin_life(_Atomic uint32_t *lives, _Atomic uint32_t *is_used)
+{
+	atomic_store_explicit(is_used, 0, memory_order_relaxed);
+	(void)atomic_fetch_add(lives, 1);
+	atomic_thread_fence(memory_order_release);
+}
+
+static void
+free_servers_of(struct board *board, int upstream)
+{
+	struct board_server_head *heads = board->writable->servers;
+
+	for (int i = 0; i < BOARD_SERVERS; i++) {
+		if (heads[i].upstream == upstream) {
+			atomic_store(&heads[i].is_used, 0);
+		}
+	}
+}
+
+void
+board_give_upstream(struct board *board, int row, const char *name)
+{
+	struct board_upstream_head *head = &board->writable->upstreams[row];
+
+	assert(strlen(name) < sizeof(head->name));
+	if (is_set(&head->is_used)) {
+		free_servers_of(board, row);
+	}
+	begin_life(&head->lives, &head->is_used);
+	atomic_store(&head->is_configured, 0);
+	stat_set(&head->left_generation, 0);
+	strcpy(head->name, name);
+	atomic_store_explicit(&head->is_used, 1, memory_order_release);
+}
+
+static void
+forget_orders_and_queue(struct board_server_head *head)
+{
+	atomic_store(&head->is_drained, 0);
+	head->is_ordered_alone = 0;
+	stat_set(&head->weight, 0);
+	stat_set(&head->max_connections, 0);
+	stat_set(&head->configured_weight, 0);
+	stat_set(&head->configured_max, 0);
+	stat_set(&head->configured_backlog, 0);
+	stat_set(&head->queue_depth, 0);
+	stat_set(&head->queue_limit, 0);
+	stat_set(&head->queue_dropped, 0);
+	stat_set(&head->queue_sampled_ms, 0);
+}
+
+void
+board_forget_lookup(struct board *board, int row)
+{
+	struct board_lookup *lookup = &board->writable->servers[row].lookup;
+
+	atomic_store(&lookup->state, BOARD_LOOKUP_NEW);
+	stat_set(&lookup->answered_ms, 0);
+	stat_set(&lookup->next_ms, 0);
+	stat_set(&lookup->failing_ms, 0);
+	stat_set(&lookup->found, 0);
+	stat_set(&lookup->taken, 0);
+	atomic_store(&lookup->is_partial, 0);
+}
+
+/* Verdicts, and failures in a row, are void when they are older than the placing. */
+static void
+outdate_findings(struct board *board, int row)
+{
+	const struct board_place empty = {.state = BOARD_PLACE_EMPTY};
+	board_cell *placed_ms = &board->writable->servers[row].placed_ms;
+	int slot = slot_of_verdict(board, row);
+	uint64_t last_ms = slot < 0 ? 0
+				    : (uint64_t)BOARD_VERDICT_SINCE(
+					      stat_get(&board->slots[slot].servers[row].verdict));
+
+	board_write_place(board, row, &empty, true);
+	if (stat_get(placed_ms) <= last_ms) {
+		stat_set(placed_ms, last_ms + 1);
+	}
+}
+
+static void
+forget_server(struct board *board, int row)
+{
+	struct board_server_head *head = &board->writable->servers[row];
+
+	head->address[0] = head->asked[0] = '\0';
+	head->place = 0;
+	atomic_store(&head->is_configured, 0);
+	forget_orders_and_queue(head);
+	board_forget_lookup(board, row);
+	outdate_findings(board, row);
+	for (int i = 0; i < STAT_SERVER_COUNT; i++) {
+		stat_set(&head->base[i], sum_stat(board, row, i));
+	}
+}
+
+void
+board_give_server(struct board *board, int row, int upstream, const char *name)
+{
+	struct board_server_head *head = &board->writable->servers[row];
+	bool was_given = atomic_load(&head->lives) > 0;
+
+	assert(strlen(name) < sizeof(head->name));
+	begin_life(&head->lives, &head->is_used);
+	head->upstream = upstream;
+	stat_set(&head->left_generation, 0);
+	if (was_given) {
+		forget_server(board, row);
+	}
+	strcpy(head->name, name);
+	atomic_store_explicit(&head->is_used, 1, memory_order_release);
 }

@@ -11,25 +11,28 @@
 #include "common/sock_diag.h"
 #include "master/master.h"
 
-/* The two numbers of the last warning. One master, one board: rows are never given to others. */
+/* The two numbers of the last warning, of the name that had the row in that life. */
 static struct told {
+	uint32_t life;
 	uint64_t declared, limit;
 } tolds[BOARD_SERVERS];
 
 static void
-compare(struct master *master, const struct board_server_head *head, struct told *told,
-	uint64_t limit)
+compare(struct master *master, struct board_server_head *head, struct told *told, uint64_t limit)
 {
 	uint64_t declared = stat_get(&head->configured_backlog);
+	uint32_t life = atomic_load(&head->lives);
 
+	if (declared <= limit || told->life != life) {
+		*told = (struct told){.life = life};
+	}
 	if (declared <= limit) {
-		*told = (struct told){0};
 		return;
 	}
 	if (told->declared == declared && told->limit == limit) {
 		return;
 	}
-	*told = (struct told){declared, limit};
+	*told = (struct told){life, declared, limit};
 	master_event(master, LOG_LEVEL_WARNING,
 		"back end %s/%s: backlog = %" PRIu64
 		" is declared, but its accept queue holds %" PRIu64
@@ -62,7 +65,7 @@ look_at(struct master *master, int row, const struct address *address)
 static void
 forget_the_removed(struct board_master *board)
 {
-	for (int row = 0; row < BOARD_SERVERS && atomic_load(&board->servers[row].is_used); row++) {
+	for (int row = 0; row < BOARD_SERVERS; row++) {
 		if (!atomic_load(&board->servers[row].is_configured)) {
 			stat_set(&board->servers[row].queue_limit, 0);
 		}

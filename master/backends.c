@@ -8,49 +8,11 @@
 
 #include "common/board.h"
 #include "common/config.h"
-#include "common/fault.h"
 #include "common/net.h"
 #include "common/text.h"
+#include "master/backend_rows.h"
 #include "master/master.h"
 #include "master/names.h"
-
-static_assert(BOARD_SERVER_MAX > 120 + sizeof("/32"), "the configuration allows such names");
-
-static int
-register_servers(struct board *board, int upstream, const struct upstream_config *config)
-{
-	char name[CONFIG_ROW_NAME_MAX];
-	int row = 0;
-
-	for (size_t i = 0; i < config->server_count && row >= 0; i++) {
-		const struct upstream_server_config *server = &config->servers[i];
-		size_t rows = config_server_rows(server);
-
-		for (size_t k = 0; k < rows && row >= 0; k++) {
-			row = board_server_index(board, upstream, config_row_name(server, k, name));
-		}
-	}
-	return row < 0 ? row : 0;
-}
-
-int
-backends_register(struct board *board, const struct config *config, struct fault *why)
-{
-	for (size_t i = 0; i < config->upstream_count; i++) {
-		const struct upstream_config *upstream = &config->upstreams[i];
-		int row = board_upstream_index(board, upstream->name);
-		int status = row < 0 ? row : register_servers(board, row, upstream);
-
-		if (status < 0) {
-			return fault_say(why, -status,
-				"upstreams[%s]: the statistics have room for %d different names of "
-				"upstreams and %d of servers in the life of one master; restart it "
-				"to use more",
-				upstream->name, BOARD_UPSTREAMS, BOARD_SERVERS);
-		}
-	}
-	return 0;
-}
 
 static void
 use_row(struct board *board, int upstream, const struct upstream_server_config *config,
@@ -104,9 +66,44 @@ forget_orders(struct board *board)
 	}
 }
 
-void
-backends_use(struct board *board, const struct config *config)
+/* @param is_anew  what says that nobody uses it is void: it begins again */
+static void
+note_left(board_cell *left_generation, _Atomic uint32_t *is_configured, bool is_anew,
+	uint64_t generation)
 {
+	if (atomic_load(is_configured) != 0) {
+		stat_set(left_generation, 0);
+	} else if (is_anew || stat_get(left_generation) == 0) {
+		stat_set(left_generation, generation);
+	}
+}
+
+/* A worker that still knows an upstream uses its old servers until it learns that it is back. */
+static void
+note_who_left(struct board *board)
+{
+	struct board_master *master = board->writable;
+	uint64_t generation = stat_get(&master->stats[STAT_MASTER_generation]);
+
+	for (int i = 0; i < BOARD_SERVERS; i++) {
+		struct board_server_head *head = &master->servers[i];
+		struct board_upstream_head *above = &master->upstreams[head->upstream];
+		bool is_back = atomic_load(&above->is_configured) != 0 &&
+			       stat_get(&above->left_generation) != 0;
+
+		note_left(&head->left_generation, &head->is_configured, is_back, generation);
+	}
+	for (int i = 0; i < BOARD_UPSTREAMS; i++) {
+		struct board_upstream_head *head = &master->upstreams[i];
+
+		note_left(&head->left_generation, &head->is_configured, false, generation);
+	}
+}
+
+void
+backends_use(struct board *board, const struct config *config, uint64_t oldest_generation)
+{
+	backend_rows_give(board, config, oldest_generation);
 	for (int i = 0; i < BOARD_UPSTREAMS; i++) {
 		atomic_store(&board->writable->upstreams[i].is_configured, 0);
 	}
@@ -123,6 +120,7 @@ backends_use(struct board *board, const struct config *config)
 		}
 	}
 	forget_orders(board);
+	note_who_left(board);
 }
 
 /* The kernel is asked only where it matters. */

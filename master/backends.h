@@ -9,17 +9,14 @@
 
 struct address;
 struct config;
-struct fault;
 struct listener_config;
 struct master;
 struct upstream_config;
 
-/** Give every upstream and server of a configuration its row, before workers look for it.
- *  @return 0; -ENOSPC after too many different names in the life of this master */
-int backends_register(
-	struct board *board, const struct config *config, struct fault *why) MUST_CHECK;
-/** This configuration is in force: what it says of the servers, for who shows it. */
-void backends_use(struct board *board, const struct config *config);
+/** This configuration, for which backend_rows_check found room, is in force: each upstream and
+ *  server gets a row, before workers look for it, and there what it says of the server, for who
+ *  shows it. @param oldest_generation  that a worker may still work under */
+void backends_use(struct board *board, const struct config *config, uint64_t oldest_generation);
 /** The listener that would send to itself what it sends to this address of a server of the
  * upstream; NULL: none. */
 const struct listener_config *backends_find_loop(const struct config *config,

@@ -20,8 +20,9 @@ struct told {
 	unsigned hold_s; /* until it may be told again */
 };
 
-/* What was told last. One master, one board: the rows are never given to other servers. */
+/* What was told last, of the name that had the row in that life. One master, one board. */
 static struct watch {
+	uint32_t life;
 	uint64_t verdict;
 	struct told syn_retries;
 	struct told no_port;
@@ -39,18 +40,6 @@ backends_forget(struct board *board, int row)
 		stat_set(&head->weight, 0);
 		stat_set(&head->max_connections, 0);
 	}
-}
-
-static uint64_t
-sum(const struct board *board, int server, enum stat_server_index index)
-{
-	int slots = board_slots_used(board);
-	uint64_t total = 0;
-
-	for (int slot = 0; slot < slots; slot++) {
-		total += stat_get(&board->slots[slot].servers[server].stats[index]);
-	}
-	return total;
 }
 
 /* What the kernel shows of the server's accept queue: " (51 of 50, …)"; "" when it shows nothing.
@@ -217,8 +206,8 @@ tell_syns(struct master *master, int server, struct told *told)
 	const struct board *board = &master->board;
 	const struct board_server_head *head = &board->master->servers[server];
 	unsigned span_s;
-	uint64_t retries =
-		growth_to_tell(told, sum(board, server, STAT_SERVER_syn_retries), &span_s);
+	uint64_t retries = growth_to_tell(
+		told, board_server_stat(board, server, STAT_SERVER_syn_retries), &span_s);
 	char name[BACKENDS_NAME_MAX], queue[128], advice[256];
 	struct text text;
 
@@ -240,7 +229,8 @@ tell_ports(struct master *master, int server, struct told *told)
 {
 	const struct board *board = &master->board;
 	unsigned span_s;
-	uint64_t failures = growth_to_tell(told, sum(board, server, STAT_SERVER_no_port), &span_s);
+	uint64_t failures = growth_to_tell(
+		told, board_server_stat(board, server, STAT_SERVER_no_port), &span_s);
 	char name[BACKENDS_NAME_MAX];
 
 	if (failures == 0) {
@@ -254,30 +244,34 @@ tell_ports(struct master *master, int server, struct told *told)
 		backends_name(board, server, name), failures, span_s);
 }
 
-static bool
-is_used(const struct board *board, int server)
-{
-	return server < BOARD_SERVERS &&
-	       atomic_load_explicit(
-		       &board->writable->servers[server].is_used, memory_order_relaxed) != 0;
-}
-
 void
 backends_watch_start(const struct board *board)
 {
-	for (int i = 0; is_used(board, i); i++) {
-		watches[i].verdict = board_server_verdict(board, i);
-		watches[i].syn_retries.count = sum(board, i, STAT_SERVER_syn_retries);
-		watches[i].no_port.count = sum(board, i, STAT_SERVER_no_port);
+	for (int i = 0; i < BOARD_SERVERS; i++) {
+		watches[i] = (struct watch){
+			.life = board_server_life(board, i),
+			.verdict = board_server_verdict(board, i),
+			.syn_retries.count = board_server_stat(board, i, STAT_SERVER_syn_retries),
+			.no_port.count = board_server_stat(board, i, STAT_SERVER_no_port),
+		};
 	}
 }
 
 void
 backends_watch(struct master *master)
 {
-	for (int i = 0; is_used(&master->board, i); i++) {
-		tell_state(master, i, &watches[i]);
-		tell_syns(master, i, &watches[i].syn_retries);
-		tell_ports(master, i, &watches[i].no_port);
+	for (int i = 0; i < BOARD_SERVERS; i++) {
+		struct watch *watch = &watches[i];
+		uint32_t life = board_server_life(&master->board, i);
+
+		if (life == 0) {
+			continue;
+		}
+		if (watch->life != life) {
+			*watch = (struct watch){.life = life};
+		}
+		tell_state(master, i, watch);
+		tell_syns(master, i, &watch->syn_retries);
+		tell_ports(master, i, &watch->no_port);
 	}
 }

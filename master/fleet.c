@@ -300,6 +300,24 @@ fleet_serving(const struct fleet *fleet)
 	return count;
 }
 
+/* One that has not confirmed any yet counts as the oldest; one that SIGKILL did not end does
+ * nothing any more. */
+uint64_t
+fleet_oldest_generation(const struct fleet *fleet)
+{
+	uint64_t oldest = UINT64_MAX;
+
+	for (unsigned i = 0; i < fleet->slots.used; i++) {
+		const struct slot *slot = &fleet->slots.at[i];
+
+		if (slot_has_process(slot) && slot->state != SLOT_STUCK &&
+			slot->generation < oldest) {
+			oldest = slot->generation;
+		}
+	}
+	return oldest;
+}
+
 /* Perhaps the new configuration is what the failed ones were waiting for. */
 static void
 fleet_try_anew(struct fleet *fleet)

@@ -23,6 +23,9 @@ unsigned fleet_wanted(const struct fleet *fleet);
 /** Workers that serve under the configuration in force. */
 unsigned fleet_serving(const struct fleet *fleet);
 
+/** The oldest configuration that a worker may still work under; UINT64_MAX: there is no worker. */
+uint64_t fleet_oldest_generation(const struct fleet *fleet);
+
 /** Send configuration and sockets in force to every live worker. One that does not answer within
  * the hang timeout is replaced; one that refuses serves on under the configuration before until
  * another worker has taken the new one, and is replaced then. Slots that wait for their next try

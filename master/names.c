@@ -271,18 +271,6 @@ tell_failure(const struct name *name, const struct channel_answer *answer)
 
 /* --- an answer --- */
 
-static uint64_t
-sessions_at(const struct board *board, int row)
-{
-	int slots = board_slots_used(board);
-	uint64_t held = 0;
-
-	for (int slot = 0; slot < slots; slot++) {
-		held += stat_get(&board->slots[slot].servers[row].held);
-	}
-	return held;
-}
-
 static void
 put_in_place(struct name *name, const struct board_place *usable, size_t count)
 {
@@ -293,7 +281,7 @@ put_in_place(struct name *name, const struct board_place *usable, size_t count)
 
 	memcpy(before, name->places, sizeof(before));
 	for (size_t i = 0; i < name->count; i++) {
-		held[i] = sessions_at(board, name->rows[i]);
+		held[i] = board_server_held(board, name->rows[i]);
 	}
 	placing = placing_decide(name->places, held, name->count, usable, count);
 	for (size_t i = 0; i < name->count; i++) {
@@ -393,16 +381,10 @@ names_take(struct master *master, const struct channel_answer *answer)
 static void
 forget_name(struct board *board, int row)
 {
-	struct board_lookup *lookup = &board->writable->servers[row].lookup;
 	const struct board_place empty = {.state = BOARD_PLACE_EMPTY};
 
 	board_write_place(board, row, &empty, true);
-	atomic_store(&lookup->state, BOARD_LOOKUP_NEW);
-	stat_set(&lookup->answered_ms, 0);
-	stat_set(&lookup->failing_ms, 0);
-	stat_set(&lookup->found, 0);
-	stat_set(&lookup->taken, 0);
-	atomic_store(&lookup->is_partial, 0);
+	board_forget_lookup(board, row);
 	backends_forget(board, row);
 }
 

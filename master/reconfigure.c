@@ -11,8 +11,10 @@
 #include "common/descriptor.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "master/backend_rows.h"
 #include "master/backends.h"
 #include "master/doors.h"
+#include "master/fleet.h"
 #include "master/kernel.h"
 #include "master/listeners.h"
 #include "master/listeners_change.h"
@@ -89,6 +91,13 @@ reconfigure_free(struct reconfigure **reconfigure)
 	*reconfigure = NULL;
 }
 
+/* Before the first start there is no fleet, and no worker. */
+static uint64_t
+oldest_generation(const struct master *master)
+{
+	return master->fleet == NULL ? UINT64_MAX : fleet_oldest_generation(master->fleet);
+}
+
 int
 reconfigure_prepare(struct master *master, struct config *config, struct reconfigure **reconfigure,
 	struct fault *why)
@@ -106,7 +115,7 @@ reconfigure_prepare(struct master *master, struct config *config, struct reconfi
 		status = doors_prepare(master, config, &made->doors, why);
 	}
 	if (status == 0) {
-		status = backends_register(&master->board, config, why);
+		status = backend_rows_check(&master->board, config, oldest_generation(master), why);
 	}
 	if (status == 0) {
 		made->memory = reconfigure_seal(config, why);
@@ -170,7 +179,7 @@ reconfigure_commit(struct master *master, struct reconfigure **reconfigure)
 	listeners_commit(master, &next->listeners);
 	doors_commit(master->doors, &next->doors);
 	session_file_commit(&master->session_file, &next->session_file);
-	backends_use(&master->board, master->config);
+	backends_use(&master->board, master->config, oldest_generation(master));
 	penalty_review(master);
 	config_free(&was);
 	reconfigure_free(reconfigure);

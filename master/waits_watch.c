@@ -74,7 +74,8 @@ static void
 look_at(struct waits_watch *watch, struct master *master, int upstream, int64_t now_ms)
 {
 	int64_t oldest_ms = board_oldest_wait_ms(&master->board, upstream, now_ms);
-	bool is_on = watch->upstreams[upstream].is_on;
+	uint32_t life = board_upstream_life(&master->board, upstream);
+	bool is_on = watch->upstreams[upstream].is_on && watch->upstreams[upstream].life == life;
 	struct board_load load = {0};
 	int server;
 
@@ -86,6 +87,7 @@ look_at(struct waits_watch *watch, struct master *master, int upstream, int64_t 
 		if (server >= 0) {
 			tell_begin(master, upstream, server, &load, oldest_ms);
 			watch->upstreams[upstream].is_on = true;
+			watch->upstreams[upstream].life = life;
 			watch->upstreams[upstream].began_ms = now_ms - oldest_ms;
 		}
 	}
@@ -94,11 +96,9 @@ look_at(struct waits_watch *watch, struct master *master, int upstream, int64_t 
 void
 waits_watch_second(struct waits_watch *watch, struct master *master, int64_t now_ms)
 {
-	const struct board_upstream_head *heads = master->board.writable->upstreams;
-
-	for (int i = 0; i < BOARD_UPSTREAMS &&
-			atomic_load_explicit(&heads[i].is_used, memory_order_relaxed) != 0;
-		i++) {
-		look_at(watch, master, i, now_ms);
+	for (int i = 0; i < BOARD_UPSTREAMS; i++) {
+		if (board_upstream_life(&master->board, i) > 0) {
+			look_at(watch, master, i, now_ms);
+		}
 	}
 }

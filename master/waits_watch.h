@@ -13,6 +13,7 @@ struct master;
 struct waits_watch {
 	struct {
 		int64_t began_ms; /* monotonic, when the first of those who wait long came */
+		uint32_t life;    /* of the row, in which this was seen */
 		bool is_on;
 	} upstreams[BOARD_UPSTREAMS];
 };

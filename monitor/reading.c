@@ -52,7 +52,6 @@ sum_server(const struct board *board, int index, struct reading_server *server)
 	int slots = board_slots_used(board);
 
 	server->held = server->unproven = server->settled = 0;
-	memset(server->stats, 0, sizeof(server->stats));
 	for (int slot = 0; slot < slots; slot++) {
 		const struct board_slot *from = &board->slots[slot];
 		const struct board_server_cells *cells = &from->servers[index];
@@ -60,9 +59,9 @@ sum_server(const struct board *board, int index, struct reading_server *server)
 		server->held += stat_get(&cells->held);
 		server->unproven += stat_get(&cells->unproven);
 		server->settled += stat_get(&cells->settled);
-		for (size_t i = 0; i < STAT_SERVER_COUNT; i++) {
-			server->stats[i] += stat_get(&cells->stats[i]);
-		}
+	}
+	for (int i = 0; i < STAT_SERVER_COUNT; i++) {
+		server->stats[i] = board_server_stat(board, index, i);
 	}
 }
 
@@ -77,7 +76,6 @@ read_accept_queue(const struct board_server_head *head, struct reading_server *s
 	server->queue_dropped_segments = stat_get(&head->queue_dropped);
 }
 
-/* How it stands with a name is in the row of its first place, which was read before. */
 static void
 read_lookup(const struct board_server_head *head, const struct reading *reading,
 	struct reading_server *server)
@@ -86,17 +84,6 @@ read_lookup(const struct board_server_head *head, const struct reading *reading,
 	uint64_t answered_ms = stat_get(&lookup->answered_ms);
 	uint64_t failing_ms = stat_get(&lookup->failing_ms);
 
-	for (size_t i = 0; server->place > 1 && i + 1 < reading->server_count; i++) {
-		const struct reading_server *first = &reading->servers[i];
-
-		if (first->place == 1 && strcmp(first->upstream, server->upstream) == 0 &&
-			strcmp(first->asked, server->asked) == 0) {
-			server->lookup = first->lookup;
-		}
-	}
-	if (server->place != 1) {
-		return;
-	}
 	server->lookup = (struct reading_lookup){
 		.state = atomic_load_explicit(
 			(_Atomic uint32_t *)(uintptr_t)&lookup->state, memory_order_relaxed),
@@ -132,7 +119,23 @@ read_place(const struct board *board, int index, const struct reading *reading,
 	if (place.weight > 0 && stat_get(&head->weight) == 0) {
 		server->weight = place.weight;
 	}
-	read_lookup(head, reading, server);
+	if (server->place == 1) {
+		read_lookup(head, reading, server);
+	}
+}
+
+/* How it stands with a name is in the row of its first place, wherever that is. */
+static void
+share_lookups(struct reading *reading, const struct reading_server *first)
+{
+	for (size_t i = 0; first->place == 1 && i < reading->server_count; i++) {
+		struct reading_server *server = &reading->servers[i];
+
+		if (server->place > 1 && strcmp(first->upstream, server->upstream) == 0 &&
+			strcmp(first->asked, server->asked) == 0) {
+			server->lookup = first->lookup;
+		}
+	}
 }
 
 /* A place that never had an address shows nothing, but for the first one. */
@@ -144,17 +147,12 @@ is_bare(const struct reading_server *server)
 }
 
 static void
-read_server(const struct board *board, int index, struct reading *reading)
+fill_server(const struct board *board, int index, const struct reading *reading,
+	struct reading_server *server)
 {
 	const struct board_server_head *head = &board->master->servers[index];
-	uint64_t verdict;
-	struct reading_server *server;
+	uint64_t verdict = board_server_verdict(board, index);
 
-	if (!is_set(&head->is_used)) {
-		return;
-	}
-	server = &reading->servers[reading->server_count++];
-	verdict = board_server_verdict(board, index);
 	(void)snprintf(server->upstream, sizeof(server->upstream), "%s",
 		board->master->upstreams[head->upstream].name);
 	(void)snprintf(server->name, sizeof(server->name), "%s", head->name);
@@ -172,7 +170,22 @@ read_server(const struct board *board, int index, struct reading *reading)
 	server->backlog = stat_get(&head->configured_backlog);
 	sum_server(board, index, server);
 	read_place(board, index, reading, server);
-	reading->server_count -= is_bare(server) ? 1 : 0;
+}
+
+/* A row that is given to another name meanwhile is of nobody, this time. */
+static void
+read_server(const struct board *board, int index, struct reading *reading)
+{
+	struct reading_server *server = &reading->servers[reading->server_count];
+	uint32_t life = board_server_life(board, index);
+
+	if (life == 0) {
+		return;
+	}
+	fill_server(board, index, reading, server);
+	if (board_server_life(board, index) == life && !is_bare(server)) {
+		reading->server_count++;
+	}
 }
 
 static void
@@ -224,6 +237,9 @@ reading_take(const struct board *board, struct reading *reading)
 	}
 	for (int i = 0; i < BOARD_SERVERS; i++) {
 		read_server(board, i, reading);
+	}
+	for (size_t i = 0; i < reading->server_count; i++) {
+		share_lookups(reading, &reading->servers[i]);
 	}
 	for (uint32_t slot = 0; slot < slots && slot < BOARD_SLOTS; slot++) {
 		read_worker(board, (int)slot, reading);

@@ -36,6 +36,9 @@ upstream_new(struct service *service, const char *name)
 	}
 	upstream->service = service;
 	upstream->row = board_find_upstream(&service->board, name);
+	if (upstream->row >= 0) {
+		stat_set(&service->slot->upstreams[upstream->row].known, 1);
+	}
 	(void)snprintf(upstream->name, sizeof(upstream->name), "%s", name);
 	upstream->next = service->upstreams;
 	service->upstreams = upstream;
@@ -54,6 +57,9 @@ upstream_free(struct upstream *upstream)
 	*place = upstream->next;
 	upstream_plan_release(&upstream->plan);
 	upstream_plan_release(&upstream->draft);
+	if (upstream->row >= 0) {
+		atomic_store(&upstream->service->slot->upstreams[upstream->row].known, 0);
+	}
 	free(upstream);
 }
 

@@ -8,6 +8,7 @@
 #include "common/channel.h"
 #include "common/config.h"
 #include "common/fault.h"
+#include "master/backend_rows.h"
 #include "master/backends.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -32,8 +33,8 @@ open_board(void)
 	PROMISE(board_create(&board, &memory, &why) == 0);
 	(void)close(memory);
 	PROMISE(config_load_text(configuration, "f.conf", &config, findings) == 0);
-	PROMISE(backends_register(&board, config, &why) == 0);
-	backends_use(&board, config);
+	PROMISE(backend_rows_check(&board, config, UINT64_MAX, &why) == 0);
+	backends_use(&board, config, UINT64_MAX);
 	config_free(&config);
 	free(findings);
 }

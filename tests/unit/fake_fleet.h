@@ -49,6 +49,12 @@ fleet_serving(const struct fleet *fleet)
 	(void)fleet;
 	return fake_fleet.serving;
 }
+uint64_t
+fleet_oldest_generation(const struct fleet *fleet)
+{
+	(void)fleet;
+	return UINT64_MAX; /* nobody is there */
+}
 void
 fleet_apply(struct fleet *fleet, void (*on_settled)(struct master *master, const char *failure))
 {

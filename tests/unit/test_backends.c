@@ -6,6 +6,7 @@
 #include "common/board.h"
 #include "common/config.h"
 #include "common/fault.h"
+#include "master/backend_rows.h"
 #include "tests/unit/board_help.h"
 #include "tests/unit/run.h"
 
@@ -39,8 +40,8 @@ use(const char *more)
 	struct config *config = load(more);
 	struct fault why;
 
-	ck_assert_int_eq(backends_register(&board, config, &why), 0);
-	backends_use(&board, config);
+	ck_assert_int_eq(backend_rows_check(&board, config, UINT64_MAX, &why), 0);
+	backends_use(&board, config, UINT64_MAX);
 	config_free(&config);
 }
 
@@ -58,7 +59,7 @@ use_without_u(void)
 			"( { name = \"a\"; address = \"127.0.0.1:3\"; } ); } );",
 			"t.conf", &config, &findings),
 		0);
-	backends_use(&board, config);
+	backends_use(&board, config, UINT64_MAX);
 	config_free(&config);
 }
 

@@ -75,8 +75,10 @@ START_TEST(fleet_keeps_workers_that_all_refuse_a_configuration)
 	STAGE_WAIT(stage_stat(STAT_MASTER_worker_crashes) > 1); /* one was replaced, for a try */
 	ck_assert_int_eq(kill(stage_pid(0), 0), 0);
 	ck_assert_int_eq(kill(stage_pid(1), 0), 0);
+	ck_assert_uint_le(fleet_oldest_generation(stage.master.fleet), 1);
 	stage_reload("");
 	STAGE_WAIT(fleet_serving(stage.master.fleet) == 3);
+	STAGE_WAIT(fleet_oldest_generation(stage.master.fleet) == stage.master.generation);
 	stage_close();
 }
 END_TEST

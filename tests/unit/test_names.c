@@ -8,6 +8,7 @@
 #include "common/channel.h"
 #include "common/config.h"
 #include "common/fault.h"
+#include "master/backend_rows.h"
 #include "master/backends.h"
 #include "master/master.h"
 #include "tests/unit/board_help.h"
@@ -34,8 +35,8 @@ use(const char *servers)
 		servers);
 	ck_assert_msg(config_load_text(text, "t.conf", &master.config, &findings) == 0, "%s",
 		findings.items[0].text);
-	ck_assert_int_eq(backends_register(&master.board, master.config, &why), 0);
-	backends_use(&master.board, master.config);
+	ck_assert_int_eq(backend_rows_check(&master.board, master.config, UINT64_MAX, &why), 0);
+	backends_use(&master.board, master.config, UINT64_MAX);
 }
 
 static void

@@ -62,6 +62,36 @@ START_TEST(totals_are_the_sums_over_slots_and_listeners)
 }
 END_TEST
 
+/* As the rows are once some had other names before: in any order, with gaps. */
+START_TEST(rows_that_were_given_to_other_names_are_read_as_theirs)
+{
+	struct board_server_head *heads = board.writable->servers;
+	const struct reading_server *second;
+
+	board_open_slot(&board, 0);
+	ck_assert_int_eq(board_upstream_index(&board, "gone"), 0);
+	ck_assert_int_eq(board_server_index(&board, 0, "gone"), 0);
+	ck_assert_int_eq(board_upstream_index(&board, "u"), 1);
+	ck_assert_int_eq(board_server_index(&board, 1, "n/2"), 1);
+	ck_assert_int_eq(board_server_index(&board, 1, "n/1"), 2);
+	stat_set(&board.slots[0].servers[1].stats[STAT_SERVER_sessions], 5);
+	board_give_server(&board, 1, 1, "n/2");
+	stat_set(&board.slots[0].servers[1].stats[STAT_SERVER_sessions], 7);
+	for (int row = 1; row <= 2; row++) {
+		heads[row].place = 3 - row;
+		strcpy(heads[row].asked, "n:80");
+	}
+	atomic_store(&heads[2].lookup.state, BOARD_LOOKUP_FAILING);
+	board_give_upstream(&board, 0, "w"); /* whose servers have no rows yet */
+	reading_take(&board, &now);
+	ck_assert_uint_eq(now.server_count, 2);
+	ck_assert_ptr_null(reading_find_server(&now, "w", "gone"));
+	second = reading_find_server(&now, "u", "n/2");
+	ck_assert_uint_eq(second->stats[STAT_SERVER_sessions], 2);
+	ck_assert_uint_eq(second->lookup.state, BOARD_LOOKUP_FAILING);
+}
+END_TEST
+
 static const struct {
 	int64_t elapsed_ms;
 	uint64_t before, now;
@@ -127,6 +157,7 @@ END_TEST
 UNIT_TESTS("reading", tcase_add_checked_fixture(tests, create, destroy);
 	   tcase_add_test(tests, an_empty_board_is_an_empty_reading);
 	   tcase_add_test(tests, totals_are_the_sums_over_slots_and_listeners);
+	   tcase_add_test(tests, rows_that_were_given_to_other_names_are_read_as_theirs);
 	   tcase_add_loop_test(tests, a_rate_is_growth_per_second, 0, ARRAY_LEN(rates));
 	   tcase_add_test(tests, uptime_is_never_negative);
 	   tcase_add_loop_test(tests, reasons_of_a_pause_have_names, 0, ARRAY_LEN(pauses));

@@ -471,6 +471,30 @@ START_TEST(a_reload_serves_those_who_wait_by_the_new_limits)
 }
 END_TEST
 
+/* For as long as that, nobody else gets its row. */
+START_TEST(an_upstream_that_was_removed_is_known_until_its_last_session_ends)
+{
+	static struct findings findings;
+	struct config *config = NULL;
+	board_cell *known = &service.slot->upstreams[0].known;
+
+	use("", "{ name = \"a\"; address = \"127.0.0.1:1\"; }");
+	ck_assert_uint_eq(stat_get(known), 1);
+	ask(0);
+	ck_assert_int_eq(
+		config_load_text("listeners = ( { name = \"l\"; address = \"127.0.0.1:7000\"; "
+				 "protocol = \"echo\"; } );",
+			"t.conf", &config, &findings),
+		0);
+	ck_assert_int_eq(upstreams_prepare(&service, config), 0);
+	upstreams_commit(&service);
+	config_free(&config);
+	ck_assert_uint_eq(stat_get(known), 1);
+	upstream_done(&sessions[0].request);
+	ck_assert_uint_eq(stat_get(known), 0);
+}
+END_TEST
+
 START_TEST(sources_come_in_turn_and_of_the_right_family)
 {
 	struct address source;
@@ -512,4 +536,5 @@ UNIT_TESTS("upstream", tcase_add_checked_fixture(tests, upstream_setup, upstream
 	   tcase_add_test(tests, checks_before_another_worker_had_the_duty_do_not_count);
 	   tcase_add_test(tests, down_and_refuse_is_told_at_once);
 	   tcase_add_test(tests, a_reload_serves_those_who_wait_by_the_new_limits);
+	   tcase_add_test(tests, an_upstream_that_was_removed_is_known_until_its_last_session_ends);
 	   tcase_add_test(tests, sources_come_in_turn_and_of_the_right_family);)

@@ -6,6 +6,7 @@
 #include "common/config.h"
 #include "common/descriptor.h"
 #include "common/fault.h"
+#include "master/backend_rows.h"
 #include "master/backends.h"
 #include "master/master.h"
 #include "tests/unit/run.h"
@@ -30,8 +31,8 @@ setup(void)
 	memset(&findings, 0, sizeof(findings));
 	ck_assert_int_eq(board_create(&master.board, &master.board_memory, &why), 0);
 	ck_assert_int_eq(config_load_text(text, "t.conf", &master.config, &findings), 0);
-	ck_assert_int_eq(backends_register(&master.board, master.config, &why), 0);
-	backends_use(&master.board, master.config);
+	ck_assert_int_eq(backend_rows_check(&master.board, master.config, UINT64_MAX, &why), 0);
+	backends_use(&master.board, master.config, UINT64_MAX);
 	board_open_slot(&master.board, 0);
 	board_open_slot(&master.board, 1);
 }
