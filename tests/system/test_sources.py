@@ -104,8 +104,8 @@ def test_a_killed_worker_leaks_no_count(limited):
     held = try_many(ONE, 70)
     assert len(held) == 60
     for _ in range(3):
-        victims = dict(server.workers())
-        slot, pid = sorted(victims.items())[0]
+        pid = server.worker_of(held[0])
+        slot, = (slot for slot, worker in server.workers().items() if worker == pid)
         processes.kill(pid)
         wait_for("its successor", lambda: server.workers().get(slot, pid) != pid
                  and len(server.workers()) == 3)
