@@ -407,6 +407,10 @@ upgrade_begin_life(struct master *master, const struct heritage *heritage, bool 
 	const struct upgrade_head *head = &heritage->state.head;
 	int64_t gap_us = clock_monotonic_us() - head->began_us;
 
+	/* Our timer begins again, and the last sign of life may be as old as it was to become. */
+	if (master->notify.watchdog_ms > 0) {
+		notify_alive(&master->notify);
+	}
 	if (returned) {
 		upgrade_say_return(master);
 		return;

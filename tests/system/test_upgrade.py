@@ -332,11 +332,12 @@ def test_the_service_manager_hears_of_it_and_its_sockets_stay(installed):
                 lines = manager.recv(4096).decode().splitlines()
                 if word in lines:
                     return lines
-        server.start(env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "30000000"})
+        server.start(env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "3600000000"})
         wait("READY=1")
         upgrade.install(server)
         upgrade.upgrade(server)
         assert any(line.startswith("MONOTONIC_USEC=") for line in wait("RELOADING=1"))
+        wait("WATCHDOG=1")  # at once: the one of before may have been just about to give its own
         assert f"MAINPID={server.master}" in wait("READY=1")
         server.wait_log(RELOADED)
         upgrade.settle(server)
