@@ -457,7 +457,6 @@ upgrade_on_settled(struct master *master, const char *failure)
 		stat_add(&master->board.writable->stats[STAT_MASTER_upgrades], 1);
 		upgrade_say_settled(master, answer, sizeof(answer));
 		requests_on_upgrade(master, 0, answer);
-		monitor_child_renew(master->monitor);
 		master->reload->is_wanted = true;
 	} else {
 		stat_add(&master->board.writable->stats[STAT_MASTER_upgrades_failed], 1);
@@ -471,6 +470,13 @@ upgrade_on_settled(struct master *master, const char *failure)
 		master_event(master, LOG_LEVEL_ERROR, "%s", answer);
 		requests_on_upgrade(master, -EIO, answer);
 	}
-	lifecycle_say_ready(master);
+	/* Who has said that it stops does not take it back, and who waits for that asked the
+	 * monitor that there is. */
+	if (master->state == MASTER_SERVING) {
+		if (failure == NULL) {
+			monitor_child_renew(master->monitor);
+		}
+		lifecycle_say_ready(master);
+	}
 	upgrade_end(master);
 }

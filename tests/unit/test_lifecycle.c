@@ -231,6 +231,48 @@ START_TEST(a_stop_goes_before_an_upgrade_and_an_upgrade_before_a_reload)
 }
 END_TEST
 
+/* The service manager's end of a socket. */
+static int
+hear_as_manager(void)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	socklen_t len = sizeof(master.notify.address);
+
+	master.notify.address.sun_family = AF_UNIX;
+	ck_assert_int_eq(
+		bind(fd, (struct sockaddr *)&master.notify.address, sizeof(sa_family_t)), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&master.notify.address, &len), 0);
+	master.notify.address_len = len;
+	master.notify.fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	ck_assert_int_ge(master.notify.fd, 0);
+	return fd;
+}
+
+/* The workers of the next program begin to serve, or fail to, while the queues are emptied. */
+START_TEST(who_settles_during_a_stop_is_not_ready_again)
+{
+	const char *failure = _i == 0 ? NULL : "test";
+	int manager = hear_as_manager();
+	char said[NOTIFY_TEXT_MAX];
+	ssize_t len;
+
+	upgrade_init(&upgrade, &master);
+	upgrade.stage = UPGRADE_SETTLING;
+	log_set_level(LOG_LEVEL_ERROR - 1);
+	say(SIGTERM);
+	ck_assert_int_eq(master.state, MASTER_DRAINING);
+	upgrade_on_settled(&master, failure);
+	len = recv(manager, said, sizeof(said) - 1, 0);
+	ck_assert_int_gt(len, 0);
+	said[len] = '\0';
+	ck_assert_ptr_nonnull(strstr(said, "STOPPING=1"));
+	ck_assert_int_lt(recv(manager, said, sizeof(said), 0), 0);
+	ck_assert(!upgrade_is_going_on(&master));
+	notify_close(&master.notify);
+	close(manager);
+}
+END_TEST
+
 START_TEST(a_storm_of_usr1_sends_the_log_on_twice)
 {
 	for (int i = 0; i < 50; i++) {
@@ -269,5 +311,6 @@ UNIT_TESTS("lifecycle", tcase_add_checked_fixture(tests, setup, teardown);
 	   tcase_add_test(tests, a_request_before_the_start_waits_for_it);
 	   tcase_add_test(tests, usr2_asks_for_an_upgrade_and_a_refused_one_changes_nothing);
 	   tcase_add_test(tests, a_stop_goes_before_an_upgrade_and_an_upgrade_before_a_reload);
+	   tcase_add_loop_test(tests, who_settles_during_a_stop_is_not_ready_again, 0, 2);
 	   tcase_add_test(tests, a_storm_of_usr1_sends_the_log_on_twice);
 	   tcase_add_test(tests, a_drain_does_not_heal_what_it_shut_itself);)
