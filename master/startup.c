@@ -356,7 +356,7 @@ startup_open_heritage(struct master *master, struct heritage *heritage, struct f
 }
 
 /* The signals that came since the program before was left are pending: they come as soon as
- * somebody listens. */
+ * somebody listens. Nobody does before nothing can fail any more: who goes back finds them. */
 static int
 startup_begin_heritage(struct master *master, struct parts *parts, struct heritage *heritage,
 	bool returned, struct fault *why)
@@ -365,11 +365,11 @@ startup_begin_heritage(struct master *master, struct parts *parts, struct herita
 	int status;
 
 	master_enter(master, MASTER_SERVING, "the program was upgraded");
-	lifecycle_start(&parts->lifecycle, master);
 	status = startup_run_workers(master, heritage, returned, why);
 	if (status != 0) {
 		return status;
 	}
+	lifecycle_start(&parts->lifecycle, master);
 	requests_take_over(master, &heritage->state);
 	upgrade_begin_life(master, heritage, returned);
 	if (!returned) {

@@ -286,3 +286,19 @@ def test_one_that_cannot_take_over_after_all_gives_the_place_back(installed):
     upgrade.install(server)
     upgrade.upgrade(server)
     upgrade.settle(server)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGTTIN])
+def test_a_signal_beside_a_way_back_is_heard_by_who_goes_back(server, number):
+    upgrade.install(server)
+    server.start(env={"UPGRADE_STAGE_SIGNAL": str(int(number))})
+    server.note_children()
+    upgrade.install(server, upgrade.built("acceptd_unable"))
+    server.expected.append("upgrade failed: the new program could not take over")
+    server.send(signal.SIGUSR2)
+    if number == signal.SIGTERM:
+        assert server.wait_exit() == 0
+        server.check_nothing_left()
+    else:
+        wait_for("one worker more", lambda: len(server.workers()) == 3)
+        upgrade.settle(server, 3)

@@ -1,6 +1,7 @@
 /* What goes wrong in a program that is to take over: linked with --wrap, so that one function of
  * the real acceptd fails and everything else is as it is. */
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -29,12 +30,15 @@ __wrap_channel_version(void)
 	return 1;
 }
 
-/* It finds out when it is too late for its check. */
+/* It finds out when it is too late for its check. A signal may come just then. */
 int
 __wrap_fleet_take_over(struct fleet *fleet, const struct upgrade_state *state, bool are_old)
 {
 	(void)fleet;
 	(void)state;
 	(void)are_old;
+	if (getenv("UPGRADE_STAGE_SIGNAL") != NULL) {
+		(void)raise(atoi(getenv("UPGRADE_STAGE_SIGNAL")));
+	}
 	return -ENOMEM;
 }
