@@ -99,6 +99,7 @@ service_guard(struct service *service)
 	upstream_checks_look(service);
 	(void)memory_look(&service->memory, service->open, service->now_ms);
 	service->next_guard_ms = service->now_ms + SERVICE_GUARD_MS;
+	service->alarm_ms = INT64_MAX; /* or it would ring for the look that has been early */
 }
 
 static int64_t
@@ -116,7 +117,8 @@ service_next_ms(const struct service *service)
 }
 
 /* A timer that is early costs one turn in which nothing is due, one that is set anew each turn
- * costs every turn. */
+ * costs every turn. The guard sets it anew each time, so a worker that has something to do now and
+ * then is not woken for nothing in between. */
 static void
 set_alarm(struct service *service)
 {
