@@ -35,6 +35,7 @@ struct remains {
 	struct obituary obituary;
 	struct board_crash crash; /* is_written only if it belongs to this death */
 	bool is_failure;          /* it should still be running */
+	bool is_old;              /* of the program before an upgrade */
 	bool is_ended_by_us;
 	char peer[ADDRESS_TEXT_MAX];
 	char complaint[512];
@@ -144,6 +145,7 @@ fleet_death_find_remains(struct fleet_worker *worker, int status, struct remains
 	remains->obituary.age_ms = clock_monotonic_ms() - slot->born_ms;
 	remains->obituary.was_ready = slot->ready_ms != 0;
 	remains->is_failure = !worker->is_leaving;
+	remains->is_old = slot->is_old;
 	remains->is_ended_by_us = worker->ending[0] != '\0';
 	fleet_death_copy_words(worker, remains);
 	fleet_death_read_crash(worker, remains);
@@ -257,7 +259,8 @@ fleet_death_tell_failure(struct fleet_worker *worker, struct remains *remains, i
 	} else {
 		log_info("%s", fleet_death_write(&remains->obituary, line));
 	}
-	if (!remains->obituary.was_ready) {
+	/* One that the program before could not start says nothing about those of this one. */
+	if (!remains->obituary.was_ready && !remains->is_old) {
 		fleet_death_despair(fleet, backoff, line);
 	}
 }
