@@ -10,6 +10,8 @@
 #include "common/defs.h"
 #include "common/clock.h"
 #include "common/descriptor.h"
+#include "master/backoff.h"
+#include "master/fleet_private.h"
 #include "master/master.h"
 #include "tests/unit/fleet_stage.h"
 #include "tests/unit/run.h"
@@ -164,6 +166,28 @@ START_TEST(fleet_kills_a_worker_that_does_not_read)
 }
 END_TEST
 
+/* As after an upgrade from a program whose workers do not start. */
+START_TEST(fleet_does_not_blame_its_program_for_a_start_that_the_one_before_began)
+{
+	struct fleet *fleet;
+
+	stage_open(2, "1:silent");
+	fleet = stage.master.fleet;
+	STAGE_WAIT(fleet_serving(fleet) == 1 && fleet->slots.at[1].pid != 0);
+	for (int slot = 0; slot < 2; slot++) {
+		fleet->slots.at[slot].is_old = true;
+		fleet->slots.at[slot].backoff.failures = BACKOFF_BURST;
+	}
+	ck_assert_int_eq(kill(fleet->slots.at[1].pid, SIGKILL), 0);
+	stage_reload("");
+	STAGE_WAIT(stage.settled > 0);
+	ck_assert_str_eq(stage.failure, "");
+	ck_assert_uint_eq(fleet_serving(fleet), 2);
+	ck_assert_uint_eq(stage_stat(STAT_MASTER_worker_crashes), 1);
+	stage_close();
+}
+END_TEST
+
 START_TEST(fleet_does_not_blame_workers_for_its_own_absence)
 {
 	struct timespec absence = {2, 500000000}; /* beyond the hang timeout: SIGSTOP, as it were */
@@ -225,6 +249,8 @@ add_tests(TCase *tests)
 	tcase_add_test(tests, fleet_replaces_a_worker_that_lives_but_does_not_answer);
 	tcase_add_test(tests, fleet_kills_a_worker_that_breaks_the_grammar);
 	tcase_add_test(tests, fleet_kills_a_worker_that_does_not_read);
+	tcase_add_test(
+		tests, fleet_does_not_blame_its_program_for_a_start_that_the_one_before_began);
 	tcase_add_test(tests, fleet_does_not_blame_workers_for_its_own_absence);
 	tcase_add_test(tests, fleet_tells_why_a_program_cannot_be_executed);
 	tcase_add_test(tests, fleet_survives_want_of_descriptors);
