@@ -88,8 +88,10 @@ fleet_hand_over(const struct fleet *fleet, struct upgrade_state *state)
 	return hand_over_holdings(&fleet->holdings, state);
 }
 
+/* Failures of the program before say nothing about the workers of this one. */
 static void
-take_over_slot(struct fleet *fleet, const struct upgrade_worker *from, struct slot *slot)
+take_over_slot(
+	struct fleet *fleet, const struct upgrade_worker *from, struct slot *slot, bool is_old)
 {
 	int64_t now_ms = fleet_now(fleet);
 
@@ -99,8 +101,10 @@ take_over_slot(struct fleet *fleet, const struct upgrade_worker *from, struct sl
 	slot->born_ms = from->born_ms;
 	slot->ready_ms = from->ready_ms;
 	slot->deadline_ms = from->left_ms < 0 ? SLOTS_NO_DEADLINE : now_ms + from->left_ms;
-	slot->backoff.failures = (unsigned)from->failures;
-	slot->backoff.not_before_ms = now_ms + from->wait_ms;
+	if (!is_old) {
+		slot->backoff.failures = (unsigned)from->failures;
+		slot->backoff.not_before_ms = now_ms + from->wait_ms;
+	}
 	watchdog_begin(&slot->watchdog,
 		atomic_load_explicit(
 			&fleet->master->board.slots[from->slot].progress_ms, memory_order_relaxed),
@@ -115,7 +119,7 @@ take_over_worker(struct fleet *fleet, const struct upgrade_worker *from, bool is
 {
 	struct fleet_worker *worker = fleet_worker_at(fleet, (int)from->slot);
 
-	take_over_slot(fleet, from, fleet_slot_of(worker));
+	take_over_slot(fleet, from, fleet_slot_of(worker), is_old);
 	fleet_slot_of(worker)->is_old = is_old && from->pid != 0;
 	worker->channel = (int)from->channel;
 	worker->waker = (int)from->waker;

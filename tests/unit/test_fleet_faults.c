@@ -13,6 +13,7 @@
 #include "master/backoff.h"
 #include "master/fleet_private.h"
 #include "master/master.h"
+#include "master/upgrade_state.h"
 #include "tests/unit/fleet_stage.h"
 #include "tests/unit/run.h"
 
@@ -188,6 +189,30 @@ START_TEST(fleet_does_not_blame_its_program_for_a_start_that_the_one_before_bega
 }
 END_TEST
 
+START_TEST(fleet_takes_failures_over_from_its_own_program_only)
+{
+	struct upgrade_worker slot = {.slot = 5,
+		.state = SLOT_EMPTY,
+		.left_ms = -1,
+		.failures = BACKOFF_BURST,
+		.wait_ms = 30000,
+		.channel = -1,
+		.waker = -1};
+	struct upgrade_state state = {.workers = &slot, .worker_count = 1};
+	const struct backoff *backoff;
+
+	stage_open(1, "");
+	backoff = &stage.master.fleet->slots.at[slot.slot].backoff;
+	ck_assert_int_eq(fleet_take_over(stage.master.fleet, &state, true), 0);
+	ck_assert_uint_eq(backoff->failures, 0);
+	ck_assert_int_eq(backoff->not_before_ms, 0);
+	ck_assert_int_eq(fleet_take_over(stage.master.fleet, &state, false), 0);
+	ck_assert_uint_eq(backoff->failures, BACKOFF_BURST);
+	ck_assert_int_ge(backoff->not_before_ms, slot.wait_ms);
+	stage_close();
+}
+END_TEST
+
 START_TEST(fleet_does_not_blame_workers_for_its_own_absence)
 {
 	struct timespec absence = {2, 500000000}; /* beyond the hang timeout: SIGSTOP, as it were */
@@ -251,6 +276,7 @@ add_tests(TCase *tests)
 	tcase_add_test(tests, fleet_kills_a_worker_that_does_not_read);
 	tcase_add_test(
 		tests, fleet_does_not_blame_its_program_for_a_start_that_the_one_before_began);
+	tcase_add_test(tests, fleet_takes_failures_over_from_its_own_program_only);
 	tcase_add_test(tests, fleet_does_not_blame_workers_for_its_own_absence);
 	tcase_add_test(tests, fleet_tells_why_a_program_cannot_be_executed);
 	tcase_add_test(tests, fleet_survives_want_of_descriptors);
